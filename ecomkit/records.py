@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ecomkit.difficulty import Axes, axes_from
 from ecomkit.errors import EpisodeError
@@ -65,7 +65,7 @@ class Product:
         if value is not None:
             return value
         if attribute in CORE_ATTRIBUTES or attribute in ("title", "department"):
-            return getattr(self, attribute)  # type: ignore[no-any-return]
+            return getattr(self, attribute)
         return None
 
 
@@ -102,8 +102,8 @@ class Constraint:
         if isinstance(have, str):
             return self.op == "eq" and have.casefold() == str(self.value).casefold()
         if self.op == "between":
-            low, high = self.value  # type: ignore[misc]
-            return bool(low <= have <= high)
+            low, high = cast("tuple[float, float]", self.value)
+            return low <= have <= high
         bound = self.value
         if isinstance(bound, (str, tuple)):
             return False

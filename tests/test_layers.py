@@ -15,8 +15,8 @@ PACKAGE = ROOT / "ecomkit"
 
 # A module imports only from modules to its left; modules inside one package are one layer.
 LAYERS = (
-    "errors seeds difficulty records actions catalog search policies world tools user rewards envs replay "
-    "agents episodes trajectories failures scoring stats curriculum report hub show cli"
+    "errors seeds difficulty records actions catalog search policies world tools user rewards "
+    "envs replay agents episodes trajectories failures scoring stats curriculum report hub show cli"
 ).split()
 
 
