@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from ecomkit.replay import Session as Session
     from ecomkit.replay import replay as replay
     from ecomkit.scoring import score as score
-    from ecomkit.trajectories import load_trajectories as load_trajectories
+    from ecomkit.trajectories import read_trajectories as read_trajectories
     from ecomkit.trajectories import write_trajectories as write_trajectories
 
 _HOME = {
     "load_catalog": "catalog",
     "load_episodes": "episodes",
-    "load_trajectories": "trajectories",
+    "read_trajectories": "trajectories",
     "write_trajectories": "trajectories",
     "draw_episode": "episodes",
     "difficulty": "difficulty",

@@ -1,0 +1,235 @@
+"""The command line: ``ecomkit play``, ``ecomkit show``, ``ecomkit score``."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ecomkit
+from ecomkit import show
+from ecomkit.difficulty import LEVELS
+from ecomkit.errors import EcomkitError, EpisodeError, TrajectoryError
+from ecomkit.trajectories import read_rows, trajectory_from
+
+if TYPE_CHECKING:
+    from ecomkit.catalog import Catalog
+    from ecomkit.records import Episode, Score
+
+TRAJECTORY_SUFFIXES = (".jsonl", ".json", ".ndjson", ".parquet")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status (2 for a user's error, 130 for Ctrl-C)."""
+    arguments = build_parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        status = run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader left (as with "| head"): nothing more to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except (EcomkitError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(prog="ecomkit", description=ecomkit.__doc__)
+    parser.add_argument("--version", action="version", version=f"ecomkit {ecomkit.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    play = commands.add_parser("play", help="be the agent, in the terminal")
+    play.add_argument("--episodes", required=True, metavar="FOLDER", help="folder or Hub id")
+    play.add_argument("--catalog", required=True, metavar="FOLDER", help="folder or Hub id")
+    play.add_argument("--search", metavar="FOLDER", help="embeddings and index")
+    _episode_options(play)
+    play.set_defaults(run=_play)
+
+    look = commands.add_parser("show", help="an episode or a trajectory, readable")
+    look.add_argument("path", help="episodes (folder or Hub id) or trajectories (.jsonl, .parquet)")
+    _episode_options(look)
+    look.add_argument("--row", type=int, default=0, metavar="N", help="trajectory number, from 0")
+    look.add_argument("--reveal", action="store_true", help="also what the agent must not see")
+    look.add_argument("--catalog", metavar="FOLDER", help="to name the goal's products")
+    look.add_argument("--episodes", metavar="FOLDER", help="of a trajectory, for its facts")
+    look.set_defaults(run=_show)
+
+    score = commands.add_parser("score", help="replay trajectories and score them")
+    score.add_argument("path", help="trajectories (.jsonl, .parquet)")
+    score.add_argument("--episodes", required=True, metavar="FOLDER", help="folder or Hub id")
+    score.add_argument("--catalog", required=True, metavar="FOLDER", help="folder or Hub id")
+    score.add_argument("--out", metavar="FILE", help="where to write the table (.parquet, .csv)")
+    score.set_defaults(run=_score)
+    return parser
+
+
+def _episode_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--environment", default="cart", help="default: %(default)s")
+    levels = f"{LEVELS[0]}-{LEVELS[-1]}"
+    parser.add_argument(
+        "--difficulty", type=int, default=0, choices=LEVELS, metavar=levels, help="default: 0"
+    )
+    parser.add_argument("--index", type=int, default=0, metavar="N", help="episode number, from 0")
+    parser.add_argument("--id", metavar="EPISODE_ID", help="episode by id")
+
+
+class Episodes:
+    """Episodes of a folder or Hub id by id; each split is opened once."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._splits: dict[tuple[str, str], Any] = {}
+        self._places: dict[str, tuple[tuple[str, str], int]] = {}
+
+    def split(self, config: str, difficulty: int) -> Any:
+        """One split as a ``datasets.Dataset``."""
+        key = (config, f"d{difficulty:02d}")
+        if key not in self._splits:
+            rows = ecomkit.load_episodes(self.path, config, split=key[1])
+            self._splits[key] = rows
+            for index, episode_id in enumerate(rows["episode_id"]):
+                self._places.setdefault(episode_id, (key, index))
+        return self._splits[key]
+
+    def at(self, config: str, difficulty: int, index: int) -> Episode:
+        """The episode at a position.
+
+        Raises:
+            EpisodeError: if the split is shorter; it names the range.
+        """
+        rows = self.split(config, difficulty)
+        if not 0 <= index < len(rows):
+            raise EpisodeError(
+                f"no episode {index} in {config} d{difficulty:02d} of {self.path}; "
+                f"choose from 0 to {len(rows) - 1}"
+            )
+        return ecomkit.Episode.from_row(rows[index])
+
+    def by_id(self, episode_id: str) -> Episode:
+        """The episode with an id, which names its config and split (``cart-d06-train-000123``).
+
+        Raises:
+            EpisodeError: if there is none.
+        """
+        match = re.match(r"(\w+)-d(\d\d)-(\w+)-", episode_id)
+        if match and int(match[2]) in LEVELS:
+            config = match[1] if match[3] == "train" else f"{match[1]}_{match[3]}"
+            self.split(config, int(match[2]))
+        if episode_id not in self._places:
+            raise EpisodeError(f"no episode {episode_id!r} in {self.path}")
+        key, index = self._places[episode_id]
+        return ecomkit.Episode.from_row(self._splits[key][index])
+
+    def chosen(self, arguments: argparse.Namespace) -> Episode:
+        """The episode that the options name."""
+        if arguments.id:
+            return self.by_id(arguments.id)
+        return self.at(arguments.environment, arguments.difficulty, arguments.index)
+
+
+def _play(arguments: argparse.Namespace) -> int:
+    from ecomkit.terminal import Player
+
+    episode = Episodes(arguments.episodes).chosen(arguments)
+    catalog = ecomkit.load_catalog(arguments.catalog, search=arguments.search)
+    Player(episode, catalog, sys.stdin, sys.stdout).run()
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    path = Path(arguments.path)
+    if path.suffix in TRAJECTORY_SUFFIXES and not path.is_dir():
+        row = next(itertools.islice(read_rows(path), max(0, arguments.row), None), None)
+        if row is None or arguments.row < 0:
+            raise TrajectoryError(f"{path} has no row {arguments.row}")
+        if isinstance(row, TrajectoryError):
+            raise row
+        trajectory = trajectory_from(row)
+        episode = None
+        if arguments.episodes:
+            episode = Episodes(arguments.episodes).by_id(trajectory.episode_id)
+        print(show.render_trajectory(trajectory, episode))
+        return 0
+    catalog = ecomkit.load_catalog(arguments.catalog) if arguments.catalog else None
+    episode = Episodes(arguments.path).chosen(arguments)
+    print(show.render_episode(episode, catalog, arguments.reveal))
+    return 0
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    import polars as pl
+
+    catalog = ecomkit.load_catalog(arguments.catalog)
+    episodes = Episodes(arguments.episodes)
+    table = pl.DataFrame(list(score_rows(read_rows(arguments.path), episodes, catalog)))
+    if table.is_empty():
+        raise TrajectoryError(f"{arguments.path} holds no trajectory")
+    if arguments.out:
+        out = Path(arguments.out)
+        temporary = out.with_name(out.name + ".tmp")
+        if out.suffix == ".parquet":
+            table.write_parquet(temporary)
+        elif out.suffix == ".csv":
+            table.write_csv(temporary)
+        else:
+            raise TrajectoryError(f"{out}: write the table to .parquet or .csv")
+        temporary.replace(out)
+    summary = (
+        table.group_by("agent")
+        .agg(
+            pl.len().alias("n"),
+            pl.col("passed").mean().alias("pass_rate"),
+            pl.col("reward").mean().alias("mean_reward"),
+            (pl.col("verdict") != "valid").sum().alias("not_valid"),
+        )
+        .sort("agent")
+    )
+    print(show.render_table(summary.to_dicts()))
+    for row in table.filter(pl.col("verdict") != "valid").head(10).iter_rows(named=True):
+        print(f"row {row['row']}: {row['verdict']}: {show.clean(row['message'])}")
+    return 0
+
+
+def score_rows(
+    rows: Iterable[Any], episodes: Episodes, catalog: Catalog
+) -> Iterator[dict[str, Any]]:
+    """One flat row of scores for every row of a trajectories file, readable or not."""
+    for number, row in enumerate(rows):
+        name = row.get("episode_id") if isinstance(row, Mapping) else None
+        try:
+            if isinstance(row, TrajectoryError):
+                raise row
+            trajectory = trajectory_from(row)
+            score = ecomkit.score(trajectory, episodes.by_id(trajectory.episode_id), catalog)
+        except TrajectoryError as error:
+            score = unscored("unreadable", str(error), str(name or ""))
+        except EpisodeError as error:
+            score = unscored("unknown_episode", str(error), str(name or ""))
+        flat = {f.name: getattr(score, f.name) for f in fields(score)}
+        flat["failed_checks"] = ",".join(c.name for c in score.checks if not c.passed)
+        yield {"row": number, **{k: v for k, v in flat.items() if k not in ("checks", "details")}}
+
+
+def unscored(verdict: str, message: str, episode_id: str) -> Score:
+    """The score of a row for which there is no episode to replay."""
+    return ecomkit.Score(
+        -1.0, -1.0, 0.0, 0.0, False, "unfinished", 0, 0, 0,
+        verdict=verdict, message=message, episode_id=episode_id,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
