@@ -1,0 +1,36 @@
+"""The customer: what they say, what they understand, and when they say it (SPEC §6)."""
+
+from ecomkit.user.phrasing import (
+    KINDS,
+    Fragment,
+    fill,
+    make_replies,
+    phrase_correction,
+    phrase_fragment,
+    phrase_opening,
+    phrase_statement,
+    phrase_switch,
+)
+from ecomkit.user.recognise import Question, recognise
+from ecomkit.user.review import NOTHING_SEEN, Mistake, Review
+from ecomkit.user.simulator import User
+from ecomkit.user.typos import typo
+
+__all__ = [
+    "KINDS",
+    "NOTHING_SEEN",
+    "Fragment",
+    "Mistake",
+    "Question",
+    "Review",
+    "User",
+    "fill",
+    "make_replies",
+    "phrase_correction",
+    "phrase_fragment",
+    "phrase_opening",
+    "phrase_statement",
+    "phrase_switch",
+    "recognise",
+    "typo",
+]
