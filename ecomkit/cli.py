@@ -54,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     play = commands.add_parser("play", help="be the agent, in the terminal")
     play.add_argument("--episodes", required=True, metavar="FOLDER", help="folder or Hub id")
     play.add_argument("--catalog", required=True, metavar="FOLDER", help="folder or Hub id")
-    play.add_argument("--search", metavar="FOLDER", help="embeddings and index")
+    play.add_argument(
+        "--search", metavar="FOLDER", help="embeddings and index, where not beside the catalog"
+    )
     _episode_options(play)
     play.set_defaults(run=_play)
 
@@ -163,7 +165,9 @@ def _show(arguments: argparse.Namespace) -> int:
             episode = Episodes(arguments.episodes).by_id(trajectory.episode_id)
         print(show.render_trajectory(trajectory, episode))
         return 0
-    catalog = ecomkit.load_catalog(arguments.catalog) if arguments.catalog else None
+    catalog = None
+    if arguments.catalog:
+        catalog = ecomkit.load_catalog(arguments.catalog, search=False)
     episode = Episodes(arguments.path).chosen(arguments)
     print(show.render_episode(episode, catalog, arguments.reveal))
     return 0
@@ -172,7 +176,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _score(arguments: argparse.Namespace) -> int:
     import polars as pl
 
-    catalog = ecomkit.load_catalog(arguments.catalog)
+    catalog = ecomkit.load_catalog(arguments.catalog, search=False)
     episodes = Episodes(arguments.episodes)
     table = pl.DataFrame(list(score_rows(read_rows(arguments.path), episodes, catalog)))
     if table.is_empty():

@@ -53,28 +53,42 @@ def cut(text: str, width: int) -> str:
     """``text`` in at most ``width`` columns, an ellipsis where it was cut."""
     if columns(text) <= width:
         return text
-    kept, used = [], 1
-    for c in text:
-        used += columns(c)
-        if used > width:
-            break
-        kept.append(c)
-    return "".join(kept).rstrip() + "…"
+    return text[: _fitting(text, width - 1)].rstrip() + "…"
 
 
 def wrap(text: str, width: int, first: str = "", rest: str | None = None) -> list[str]:
-    """Lines of at most ``width`` columns that begin with ``first``, then with ``rest``."""
+    """Lines of at most ``width`` columns that begin with ``first``, then with ``rest``.
+
+    Unlike :mod:`textwrap` it counts the columns of wide characters.
+    """
     rest = " " * columns(first) if rest is None else rest
     lines: list[str] = []
     for paragraph in clean(text).split("\n"):
-        lines += textwrap.wrap(
-            paragraph,
-            width,
-            initial_indent=rest if lines else first,
-            subsequent_indent=rest,
-            break_on_hyphens=False,
-        ) or [(rest if lines else first).rstrip()]
+        line, empty = rest if lines else first, True
+        for word in paragraph.split():
+            while word:
+                gap = "" if empty else " "
+                if columns(line) + len(gap) + columns(word) <= width:
+                    line, word = line + gap + word, ""
+                elif empty:
+                    head = max(1, _fitting(word, width - columns(line)))
+                    line, word = line + word[:head], word[head:]
+                if word:
+                    lines.append(line)
+                    line = rest
+                empty = bool(word)
+        lines.append(line.rstrip())
     return lines
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many leading characters fit in ``width`` columns."""
+    used = 0
+    for position, c in enumerate(text):
+        used += columns(c)
+        if used > width:
+            return position
+    return len(text)
 
 
 def _pad(text: str, width: int, right: bool = False) -> str:

@@ -14,11 +14,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ecomkit"
 
 # A module imports only from modules to its left; modules inside one package are one layer.
-LAYERS = (
-    "errors seeds difficulty records actions catalog search policies world tools user rewards "
-    "envs wording replay agents episodes trajectories failures scoring stats curriculum report "
-    "hub show terminal cli"
-).split()
+LAYERS = """
+    errors seeds difficulty records actions
+    catalog search loading
+    policies world tools user rewards envs wording replay
+    agents episodes generation
+    trajectories failures scoring stats curriculum report hub
+    show terminal cli
+""".split()
 
 
 def module_files() -> dict[str, Path]:
