@@ -11,7 +11,7 @@ from ecomkit.user.phrasing import (
     phrase_statement,
     phrase_switch,
 )
-from ecomkit.user.recognise import Question, recognise
+from ecomkit.user.questions import Question, recognise
 from ecomkit.user.review import NOTHING_SEEN, Mistake, Review
 from ecomkit.user.simulator import User
 from ecomkit.user.typos import typo

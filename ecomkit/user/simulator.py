@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ecomkit.records import Reply, Slot
-from ecomkit.user.recognise import Question, recognise
+from ecomkit.user.questions import Question, recognise
 from ecomkit.user.review import NOTHING_SEEN, Review
 
 _UNKNOWN_KINDS = frozenset({"order", "order_line", "reason", "condition", "question", "project"})
