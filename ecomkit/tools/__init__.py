@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecomkit.tools import account, cart, catalog, orders
+from ecomkit.tools import account, cart, catalog, orders, policy, returns
 from ecomkit.tools.catalog import FILTER_SCHEMA, PAGE_SIZE, constraints_from, filters_from
 from ecomkit.tools.context import ToolContext
 from ecomkit.tools.registry import (
@@ -30,6 +30,10 @@ tool(writes=True)(cart.cart_apply_discount)
 tool()(orders.order_list)
 tool(aliases=("order.lookup", "order_lookup"))(orders.order_get_status)
 tool(writes=True, aliases=("cart.checkout", "cart_checkout"))(orders.order_checkout)
+tool()(returns.return_check_eligibility)
+tool(writes=True)(returns.return_initiate)
+tool(writes=True, product_arguments=("product_id",))(returns.return_exchange)
+tool(aliases=("policy.query", "policy_query"))(policy.policy_search)
 tool()(account.user_get_visit_history)
 tool()(account.user_get_profile)
 tool(budget=False)(account.ask_user)

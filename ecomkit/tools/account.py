@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any
 
+from ecomkit.tools.catalog import product_card
 from ecomkit.tools.context import ToolContext, find_row
 from ecomkit.tools.schema import Limits
 
@@ -12,7 +13,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 
 def user_get_visit_history(ctx: ToolContext) -> dict[str, Any]:
-    """The products that the customer looked at lately, newest first."""
+    """The product cards that the customer looked at lately, newest first."""
     visits = sorted(
         ctx.world.initial.get("visit_history") or (), key=lambda v: v["viewed_at"], reverse=True
     )
@@ -21,18 +22,7 @@ def user_get_visit_history(ctx: ToolContext) -> dict[str, Any]:
         row = find_row(ctx, visit["product_id"])
         if row is None:
             continue
-        card = ctx.catalog.card_at(row)
-        ctx.shown.add(card["product_id"])
-        products.append(
-            {
-                "product_id": card["product_id"],
-                "title": card["title"],
-                "category": card["category"],
-                "brand": card["brand"],
-                "price_cents": card["price_cents"],
-                "viewed_at": visit["viewed_at"],
-            }
-        )
+        products.append({**product_card(ctx, row), "viewed_at": visit["viewed_at"]})
     return {"products": products}
 
 

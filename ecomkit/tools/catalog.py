@@ -233,7 +233,7 @@ def _search_rows(
         return ctx.last_search[1], None
     from ecomkit.search import distract
 
-    rows, _ = engine.search(
+    rows = engine.search(
         query,
         depth=ctx.axes.search_depth,
         filters=constraints or None,

@@ -32,6 +32,9 @@ _ORDER_FIELDS = (
 )
 """What an order page shows, in this order, where the order has it."""
 
+_LINE_MARKS = ("gift", "clearance", "refurbished", "personalized", "set")
+"""What an order page says of a line where it holds; the rules on returns look at these."""
+
 
 def unknown_order(order_id: str) -> dict[str, Any]:
     """The refusal for an order id that the account does not have."""
@@ -58,6 +61,9 @@ def order_page(ctx: ToolContext, order: Mapping[str, Any]) -> dict[str, Any]:
             "quantity": line["quantity"],
             "unit_price_cents": line["unit_price_cents"],
         }
+        for name in _LINE_MARKS:
+            if line.get(name):
+                entry[name] = True
         record = returned.get(line["line_id"])
         if record is not None:
             entry["return"] = {"return_id": record["return_id"], "kind": record["kind"]}
