@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Builds a catalog folder: the synthetic shop of any size, or an imported source.
 
-    scripts/build_catalog.py --out catalog --size 20000 --seed 0
-    scripts/build_catalog.py --out catalog --source products.csv --format amazon2020
+scripts/build_catalog.py --out catalog --size 20000 --seed 0
+scripts/build_catalog.py --out catalog --source products.csv
+scripts/build_catalog.py --out catalog --source owner/dataset --format amazon-2023
+scripts/build_catalog.py --out catalog --source shop.csv --mapping shop.toml --missing drop
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ecomkit.catalog import open_catalog, synthesize, synthetic_manifest, write_catalog  # noqa: E402
-from ecomkit.errors import EcomkitError  # noqa: E402
+from ecomkit.catalog import open_catalog, synthesize, synthetic_manifest, write_catalog
+from ecomkit.errors import EcomkitError
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line; ``ecomkit.catalog.importers`` may add the options of its formats."""
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", required=True, help="folder of the new catalog")
     parser.add_argument("--size", type=int, default=20_000, help="synthetic products")
@@ -31,9 +33,17 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     source = parser.add_argument_group("import")
     source.add_argument("--source", help="a file, a folder or a Hub id to import instead")
-    source.add_argument("--format", help="its format; guessed where left out")
-    source.add_argument("--mapping", help="JSON file that maps its columns")
-    source.add_argument("--fill", help="what becomes of missing fields: fill or drop")
+    source.add_argument(
+        "--format",
+        help="amazon-2023, amazon-2020, tau-retail or mapping; told from the columns if not given",
+    )
+    source.add_argument("--mapping", help="TOML or JSON file that says which column holds what")
+    source.add_argument(
+        "--missing",
+        default="fill",
+        help="rows without a price, rating …: fill (default) or drop, or by field, such as "
+        "price_cents=drop,brand=fill",
+    )
     return parser
 
 
@@ -66,18 +76,45 @@ def build_synthetic(options: argparse.Namespace) -> dict:
     )
 
 
-def build_imported(options: argparse.Namespace) -> dict:
-    """Imports ``--source``; the importers know the formats and what was dropped or filled."""
-    from ecomkit.catalog import importers
+def missing_words(text: str) -> str | dict[str, str]:
+    """``--missing`` as a word, or as a table by field."""
+    if "=" not in text:
+        return text
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    return {name.strip(): word.strip() for name, _, word in pairs}
 
-    extra = {
-        key: getattr(options, key)
-        for key in ("format", "mapping", "fill", "name")
-        if getattr(options, key) is not None
-    }
-    return importers.import_catalog(
-        options.source, options.out, seed=options.seed, deny_list=options.deny, **extra
+
+def show_import(quiet: bool):
+    """A line on stderr with the stage and the rows done, where that is a terminal."""
+
+    def show(stage: str, done: int, total: int | None) -> None:
+        if quiet or not sys.stderr.isatty():
+            return
+        of = f" of {total:,}" if total else ""
+        end = "\n" if total and done >= total else ""
+        print(f"\r  {stage} {done:,}{of} rows   ", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def build_imported(options: argparse.Namespace) -> dict:
+    """Imports ``--source``, prints what was dropped, filled or changed, and keeps it beside the
+    catalog as import_report.json."""
+    from ecomkit.catalog.importers import write_import
+
+    manifest, report = write_import(
+        options.source,
+        options.out,
+        format=options.format,
+        mapping=options.mapping,
+        missing=missing_words(options.missing),
+        seed=options.seed,
+        name=options.name,
+        deny_list=options.deny,
+        progress=show_import(options.quiet),
     )
+    print(report.summary())
+    return manifest
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -234,7 +234,7 @@ class _CacheWriter:
         if frame["variants"].null_count() < frame.height:
             self.native = True
             text = pl.Series(
-                [json.dumps(v, ensure_ascii=False) if v else "" for v in frame["variants"]],
+                [json.dumps(v, ensure_ascii=False) if v else "" for v in frame["variants"].to_list()],
                 dtype=pl.String,
             )
         else:
