@@ -182,11 +182,6 @@ def parse_taxonomy(data: dict[str, Any]) -> Taxonomy:
 
 def _check(category: Category, group: Group, models: tuple[str, ...]) -> None:
     where = f"taxonomy: category {category.name!r}"
-    known = set(ATTRIBUTES) | {
-        *("noun", "plural", "aliases", "titles", "use", "price", "ship", "weight"),
-        *("varies", "adjectives", "extras", "features"),
-    }
-    del known
     for attribute in category.varies:
         if len(category.values.get(attribute, ())) < 3:
             raise CatalogError(f"{where} varies by {attribute!r}, which has fewer than 3 values")
@@ -200,7 +195,7 @@ def _check(category: Category, group: Group, models: tuple[str, ...]) -> None:
                 raise CatalogError(f"{where}: {title!r} gives away {varying} {value!r}")
         # Words of other pools may contain it too: "stainless steel" as material and as finish.
         for other, pool in category.values.items():
-            if other != varying and any(contains_words(str(v), str(value)) for v in pool):
+            if other != varying and any(contains_words(spoken(other, v), f"{value}") for v in pool):
                 raise CatalogError(f"{where}: {other} gives away {varying} {value!r}")
         for word in (*models, *group.series, *group.brands):
             if contains_words(word, str(value)):
