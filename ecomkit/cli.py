@@ -28,6 +28,8 @@ TRAJECTORY_SUFFIXES = (".jsonl", ".json", ".ndjson", ".parquet")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status (2 for a user's error, 130 for Ctrl-C)."""
     arguments = build_parser().parse_args(argv)
+    # Read when datasets is imported, which is later: a split opens too fast to need a bar.
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         status = run(arguments)

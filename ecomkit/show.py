@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ecomkit.actions import Unparseable, parse_action
+from ecomkit.agents import actions_from
 from ecomkit.records import CORE_ATTRIBUTES, Action, Episode, Score, Slot, Trajectory
 from ecomkit.world import money
 
@@ -20,7 +21,13 @@ Numbers = Mapping[str, int]
 """Short numbers for product ids, shown as ``#3``."""
 
 _MISSING = "–"
+_UNITS = {"wattage": "W", "weight_lbs": "lb", "screen_size_inches": "in"}
+_ON_LINE = frozenset(
+    "line_id product_id variant_id title attributes quantity unit_price_cents line_total_cents "
+    "available sold_out".split()
+)
 _CARD_KEYS = frozenset({"product_id", "title", "price_cents"})
+_LINE_KEYS = frozenset({"line_id", "product_id", "title", "quantity", "unit_price_cents"})
 _ON_CARD = frozenset({"product_id", "title", "attributes", "varies_by", "department"}).union(
     CORE_ATTRIBUTES
 )
@@ -107,7 +114,7 @@ def _cell(key: str, value: Any) -> str:
             return money(round(value))
         return f"{value:,}" if isinstance(value, int) else f"{value:g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{_label(k)} {_cell(k, v)}" for k, v in value.items())
+        return ", ".join(_fact(k, v) for k, v in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_cell(key, item) for item in value)
     return clean(value).replace("\n", " ")
@@ -115,6 +122,12 @@ def _cell(key: str, value: Any) -> str:
 
 def _label(key: str) -> str:
     return clean(key).removesuffix("_cents").replace("_", " ")
+
+
+def _fact(key: str, value: Any) -> str:
+    """A name and its value: ``color sand``, but ``30 W`` where the unit says it."""
+    unit = _UNITS.get(key)
+    return f"{_cell(key, value)} {unit}" if unit else f"{_label(key)} {_cell(key, value)}"
 
 
 def _is_rows(value: Any) -> bool:
@@ -151,14 +164,14 @@ def render_cards(
         if card.get("ship_days") is not None:
             days = card["ship_days"]
             facts.append("ships today" if days == 0 else f"ships in {days} d")
-        facts += [f"{_label(k)} {_cell(k, v)}" for k, v in (card.get("attributes") or {}).items()]
+        facts += [_fact(key, value) for key, value in (card.get("attributes") or {}).items()]
         facts += [
-            f"{_label(key)} {_cell(key, value)}"
+            _fact(key, value)
             for key, value in card.items()
             if key not in _ON_CARD and not _is_rows(value)
         ]
         if card.get("varies_by"):
-            facts.append(f"comes in several: {_label(str(card['varies_by']))}")
+            facts.append(f"varies by {_label(str(card['varies_by']))}")
         lines += wrap(" · ".join(facts), width, " " * columns(mark))
     return "\n".join(lines)
 
@@ -199,7 +212,7 @@ def _render_block(row: Mapping[str, Any], width: int, numbers: Numbers | None) -
     for key, value in row.items():
         if not _is_rows(value):
             mark = _number(numbers, value) if key == "product_id" else ""
-            facts.append(f"{_label(key)} {_cell(key, value)}" + (f" ({mark})" if mark else ""))
+            facts.append(_fact(key, value) + (f" ({mark})" if mark else ""))
     lines = wrap(" · ".join(facts), width, "- ") if facts else []
     for key, value in row.items():
         if _is_rows(value):
@@ -211,7 +224,29 @@ def _render_block(row: Mapping[str, Any], width: int, numbers: Numbers | None) -
 def _render_rows(rows: Sequence[Mapping[str, Any]], width: int, numbers: Numbers | None) -> str:
     if all(row.keys() >= _CARD_KEYS for row in rows):
         return render_cards(rows, width, numbers)
+    if all(row.keys() >= _LINE_KEYS for row in rows):
+        return "\n".join(_render_line(row, width, numbers) for row in rows)
     return render_table(rows, width, numbers)
+
+
+def _render_line(line: Mapping[str, Any], width: int, numbers: Numbers | None) -> str:
+    """A line of a cart or an order: number, what it is, price; then ids and what is wrong."""
+    mark = f"{_cell('', line['line_id'])}  "
+    each, quantity = line["unit_price_cents"], line["quantity"]
+    price = f"{quantity} x {money(each)} = {money(quantity * each)}"
+    title = _cell("", line["title"])
+    if line.get("attributes"):
+        title += f" ({', '.join(_cell(k, v) for k, v in line['attributes'].items())})"
+    room = max(10, width - columns(mark) - columns(price) - 2)
+    rows = [f"{mark}{_pad(cut(title, room), room)}  {price}"]
+    product = _cell("", line["product_id"])
+    facts = [f"{product} {_number(numbers, line['product_id'])}".rstrip()]
+    if line.get("variant_id"):
+        facts.append(f"variant {_cell('', line['variant_id'])}")
+    if line.get("sold_out"):
+        facts.append(f"SOLD OUT: {line.get('available', 0)} left")
+    facts += [_fact(key, value) for key, value in line.items() if key not in _ON_LINE]
+    return "\n".join([*rows, *wrap(" · ".join(facts), width, " " * columns(mark))])
 
 
 def render_tool_result(
@@ -249,7 +284,7 @@ def _render_facts(result: Mapping[str, Any], width: int, numbers: Numbers | None
         else:
             short.append(f"{_label(key)}: {text}")
     if short:
-        lines += wrap("   ".join(short), width)
+        lines += wrap(" · ".join(short), width)
     for key, value in result.items():
         if _is_rows(value):
             lines.append(f"{_label(key)}:")
@@ -322,7 +357,7 @@ def render_messages(
             body = render_tool_result(name, _loaded(content), width - 4, numbers)
             yield textwrap.indent(f"{clean(name)}:\n{textwrap.indent(body, '  ')}", "  ")
         elif role == "user":
-            yield "\n".join(wrap(_cell("", content), width, "customer: ", "  "))
+            yield "\n".join(wrap(str(content or ""), width, "customer: ", "  "))
         else:
             yield "\n".join(wrap(str(content), width, f"[{clean(role)}] ", "  "))
 
@@ -393,13 +428,14 @@ def render_episode(
     for data in episode.user.get("slots", ()):
         slot = Slot.from_dict(data)
         when = "in the opening" if slot.opening else "when asked"
-        said = f"{slot.key} = {_cell(slot.kind, slot.value)} ({when}): {slot.statement}"
+        said = f"{slot.key} ({when}): {slot.statement}"
         lines += wrap(said, width, "  ", "    ")
     if episode.user.get("switch"):
         lines += _block("change of mind", episode.user["switch"], width)
     if episode.world.get("events"):
         lines += _block("events", {"": episode.world["events"]}, width)
-    lines += _block("reference", episode.reference, width)
+    for step, action in enumerate(actions_from(episode.reference), 1):
+        lines += [_rule(f"reference, step {step}", width), render_action(action, width)]
     return "\n".join(lines)
 
 
