@@ -453,6 +453,11 @@ def draw_case(
     )
 
 
+def spoken(department: str) -> str:
+    """A department's name in a sentence: ``phone-accessories`` becomes ``phone accessories``."""
+    return department.replace("-", " ").replace("_", " ")
+
+
 def _finish(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
@@ -464,10 +469,11 @@ def say(field: str, value: Any, draw: Rng) -> str:
         UnknownName: for a field that the rules do not know.
     """
     if field == "department":
+        name = spoken(str(value))
         forms: Sequence[str] = (
-            f"It's from {value}.",
-            f"It's an item from the {value} department.",
-            f"I got it in {value}.",
+            f"It's from {name}.",
+            f"It's an item from the {name} department.",
+            f"The department is {name}.",
         )
         return draw.choice(forms)
     dims = _data().dims
@@ -538,8 +544,8 @@ def _listed(names: Sequence[str], last: str = "or") -> str:
 def _condition(policy: Policy | None, field: str, value: str, threshold: int) -> str:
     """A condition as the clause after ``if``; empty for a department list without members."""
     if field == "department":
-        names = _group(policy, value)
-        return f"the item is from {_listed(list(names))}" if names else ""
+        names = [spoken(name) for name in _group(policy, value)]
+        return f"the item is from {_listed(names)}" if names else ""
     dim = _data().dims[field]
     if "unit" in dim:
         return str(dim["cond"].replace("{n}", _number(threshold, dim["unit"])))
@@ -622,7 +628,7 @@ def _together(rule: Rule, scales: bool) -> str:
 
 def _terms(policy: Policy | None, rule: Rule, text: str, figures: Sequence[int]) -> str:
     """The text of a rule without an answer, its lists filled in."""
-    names = list(_group(policy, "final"))
+    names = [spoken(name) for name in _group(policy, "final")]
     joined = _listed(names, "and")
     tiers = list(TIERS[figures[0] :]) if rule.base else []
     return (
@@ -823,7 +829,8 @@ def eligibility(
         department = str(facts.get("department", ""))
         if department.casefold() in final:
             return verdict(
-                "final_sale", f"Items from {department} are final sale and cannot be {action}."
+                "final_sale",
+                f"Items from {spoken(department)} are final sale and cannot be {action}.",
             )
     if condition == "used":
         lowest = _figures(policy, rule_of("used_items"))[0]

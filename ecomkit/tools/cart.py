@@ -28,7 +28,6 @@ def view(ctx: ToolContext) -> dict[str, Any]:
     lines = []
     count = 0
     for line in world.cart:
-        row = catalog.row(line.product_id)
         variant = _variant_of(ctx, line)
         available = world.live(variant)
         ctx.shown.add(line.product_id)
@@ -37,7 +36,7 @@ def view(ctx: ToolContext) -> dict[str, Any]:
             "line_id": line.line_id,
             "product_id": line.product_id,
             "variant_id": line.variant_id,
-            "title": catalog.card_at(row)["title"],
+            "title": catalog.title(catalog.row(line.product_id)),
             "attributes": dict(variant.attributes),
             "quantity": line.quantity,
             "unit_price_cents": line.unit_price_cents,
@@ -102,7 +101,7 @@ def cart_add(
     variant = find_variant(ctx, row, variant_id)
     if variant is None:
         return unknown_variant(ctx, ctx.catalog.product_at(row), variant_id or "")
-    title = labelled(ctx.catalog.card_at(row)["title"], variant.attributes)
+    title = labelled(ctx.catalog.title(row), variant.attributes)
     world = ctx.world
     held = world.held(variant)
     available = world.live(variant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ecomkit.errors import SearchUnavailable
 from ecomkit.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constraint
@@ -17,13 +17,16 @@ from ecomkit.tools.context import (
 )
 from ecomkit.tools.schema import Limits, printable
 
+if TYPE_CHECKING:
+    from ecomkit.catalog import Catalog
+
 PAGE_SIZE = 10
 """Product cards on one page of search results."""
 
 _UNITS = {"wattage": "watts", "weight_lbs": "pounds", "screen_size_inches": "inches"}
 _TEXT_DOCS = {
-    "department": "Department of the shop, exactly as on a product card.",
-    "category": "Category, exactly as on a product card.",
+    "department": "Department of the shop, as on a product page.",
+    "category": "Category, as on a product card.",
     "brand": "Brand name.",
     "store": "Name of the seller.",
     "color": "Color.",
@@ -138,10 +141,29 @@ def constraints_from(filters: Mapping[str, Any]) -> tuple[list[Constraint], str 
     return constraints, filters.get("department")
 
 
-def named(choices: Iterable[str], name: str) -> str | None:
-    """The entry of ``choices`` that is spelled ``name`` in any case; None if there is none."""
-    wanted = name.strip().casefold()
-    return next((choice for choice in choices if choice.casefold() == wanted), None)
+def _plain(name: str) -> str:
+    """A name for comparing: any case, hyphens and underscores as blanks."""
+    return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())
+
+
+def find_department(catalog: Catalog, name: str) -> str | None:
+    """The department with this name or label, in any case; None if there is none."""
+    if name in catalog.departments:
+        return name
+    wanted = _plain(name)
+    for department in catalog.departments:
+        if wanted in (_plain(department), _plain(catalog.label(department))):
+            return department
+    return None
+
+
+def find_category(choices: Iterable[str], name: str) -> str | None:
+    """The category with this name, in any case; None if there is none."""
+    listed = list(choices)
+    if name in listed:
+        return name
+    wanted = _plain(name)
+    return next((choice for choice in listed if _plain(choice) == wanted), None)
 
 
 def near(choices: Iterable[str], name: str, most: int = 8) -> list[str]:
@@ -159,10 +181,10 @@ def near(choices: Iterable[str], name: str, most: int = 8) -> list[str]:
 
 
 def product_card(ctx: ToolContext, row: int) -> dict[str, Any]:
-    """A copy of the search card of a row, which the caller may keep; notes the id as shown."""
+    """The search card of a row, which the caller may keep; notes the id as shown."""
     card = ctx.catalog.card_at(row)
     ctx.shown.add(card["product_id"])
-    return {**card, "attributes": dict(card["attributes"])}
+    return card
 
 
 def catalog_search(
@@ -214,20 +236,22 @@ def _search_rows(
     constraints, department = constraints_from(filters)
     catalog = ctx.catalog
     if department is not None:
-        found = named(catalog.departments, department)
+        found = find_department(catalog, department)
         if found is None:
             listed = ", ".join(near(catalog.departments, department))
             return (), f"There is no department '{printable(department)}'. Some are: {listed}."
         department = found
     if "category" in filters:
         choices = catalog.categories_of(department) if department else catalog.categories
-        if named(choices, filters["category"]) is None:
+        category = find_category(choices, filters["category"])
+        if category is None:
             listed = ", ".join(near(choices, filters["category"]))
             where = f" in {department}" if department else ""
             return (), (
                 f"There is no category '{printable(filters['category'])}'{where}. "
                 f"Some are: {listed}."
             )
+        constraints[0] = Constraint("category", "eq", category)
     key = (query, department, tuple(constraints))
     if ctx.last_search is not None and ctx.last_search[0] == key:
         return ctx.last_search[1], None
@@ -289,13 +313,13 @@ def catalog_rerank(
     ranked = sorted(zip(rows, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
     results = []
     for row, score in ranked:
-        card = ctx.catalog.card_at(row)
-        ctx.shown.add(card["product_id"])
+        product = ctx.catalog.product_at(row)
+        ctx.shown.add(product.product_id)
         results.append(
             {
-                "product_id": card["product_id"],
-                "title": card["title"],
-                "price_cents": card["price_cents"],
+                "product_id": product.product_id,
+                "title": product.title,
+                "price_cents": product.price_cents,
                 "similarity": int(score),
             }
         )
@@ -349,10 +373,10 @@ def catalog_get_variants(ctx: ToolContext, product_id: Id) -> dict[str, Any]:
     row = find_row(ctx, product_id)
     if row is None:
         return unknown_product(product_id)
-    card = ctx.catalog.card_at(row)
-    ctx.shown.add(card["product_id"])
     live = ctx.world.live
     variants = []
+    product_id = ctx.catalog.product_id(row)
+    ctx.shown.add(product_id)
     for variant in ctx.catalog.variants_at(row):
         stock = live(variant)
         variants.append(
@@ -365,8 +389,8 @@ def catalog_get_variants(ctx: ToolContext, product_id: Id) -> dict[str, Any]:
             }
         )
     return {
-        "product_id": card["product_id"],
-        "title": card["title"],
-        "varies_by": card["varies_by"],
+        "product_id": product_id,
+        "title": ctx.catalog.title(row),
+        "varies_by": ctx.catalog.varies_at(row),
         "variants": variants,
     }
