@@ -14,11 +14,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     # "as" marks a public name for type checkers.
     from ecomkit.agents import play as play
-    from ecomkit.catalog import load_catalog as load_catalog
     from ecomkit.difficulty import difficulty as difficulty
     from ecomkit.episodes import draw_episode as draw_episode
-    from ecomkit.episodes import load_episodes as load_episodes
     from ecomkit.errors import EcomkitError as EcomkitError
+    from ecomkit.loading import load_catalog as load_catalog
+    from ecomkit.loading import load_episodes as load_episodes
     from ecomkit.records import Action as Action
     from ecomkit.records import Episode as Episode
     from ecomkit.records import Observation as Observation
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from ecomkit.trajectories import write_trajectories as write_trajectories
 
 _HOME = {
-    "load_catalog": "catalog",
-    "load_episodes": "episodes",
+    "load_catalog": "loading",
+    "load_episodes": "loading",
     "read_trajectories": "trajectories",
     "write_trajectories": "trajectories",
     "draw_episode": "episodes",

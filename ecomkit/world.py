@@ -378,6 +378,17 @@ class World:
             self._order_index = index
         return index.get(normal_order_id(order_id))
 
+    def placed_order(self, order_id: str) -> Mapping[str, Any]:
+        """An order that is known to be there, such as one of ``placed``.
+
+        Raises:
+            UnknownName: if it is not.
+        """
+        order = self.order(order_id)
+        if order is None:
+            raise UnknownName("order", order_id)
+        return order
+
     def place_order(self) -> dict[str, Any]:
         """Turn the cart into an order at current prices, take the units off the shelf and
         empty the cart. The caller has checked that the cart is not empty and in stock.
@@ -486,3 +497,22 @@ class World:
     def digest(self) -> str:
         """Hex SHA-256 of :meth:`snapshot`."""
         return digest(self.snapshot())
+
+
+def discount_cents(code: Mapping[str, Any], lines: Sequence[tuple[str, int]], now: str) -> int:
+    """What a code takes off lines of (department, cents), leaving its uses aside.
+
+    The verifier's own arithmetic, by the rules that :meth:`World.code_problem` tells.
+    """
+    subtotal = sum(cents for _, cents in lines)
+    expires = code.get("expires_at")
+    if expires and now[: len(expires)] > expires:
+        return 0
+    if subtotal < (code.get("min_spend_cents") or 0):
+        return 0
+    department = code.get("department")
+    if department:
+        wanted = department.casefold()
+        subtotal = sum(cents for name, cents in lines if name.casefold() == wanted)
+    off = percent_of(subtotal, code["value"]) if code["kind"] == "percent" else code["value"]
+    return max(0, min(int(off), subtotal))

@@ -1,0 +1,32 @@
+"""The registry of environments: one line each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ecomkit.envs.base import Environment
+from ecomkit.errors import UnknownName
+
+REGISTRY: dict[str, str] = {
+    "cart": "ecomkit.envs.cart:Cart",
+}
+"""Environment name → ``module:class``. Adding one is a module and a line here."""
+
+_INSTANCES: dict[str, Environment] = {}
+
+
+def environment(name: str) -> Environment:
+    """The environment called ``name`` (one shared, stateless instance).
+
+    Raises:
+        UnknownName: with the names to choose from.
+    """
+    if name not in _INSTANCES:
+        if name not in REGISTRY:
+            raise UnknownName("environment", name, REGISTRY)
+        module, _, attribute = REGISTRY[name].partition(":")
+        _INSTANCES[name] = getattr(import_module(module), attribute)()
+    return _INSTANCES[name]
+
+
+__all__ = ["REGISTRY", "Environment", "environment"]

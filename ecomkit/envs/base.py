@@ -1,0 +1,268 @@
+"""What an environment is, and the parts that all of them share.
+
+An environment is one module: its goal, opening slots, reference, verifier, near misses and
+answer schema. It knows nothing of messages or JSON text; :mod:`ecomkit.replay` does that part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from ecomkit.difficulty import Axes
+from ecomkit.records import Action, Constraint, Observation, Slot, ToolCall, Verdict
+from ecomkit.seeds import Rng, seed_from
+from ecomkit.user import Review
+
+if TYPE_CHECKING:
+    from ecomkit.catalog import Catalog
+    from ecomkit.world import World
+
+TEST_SHARE = 6
+"""One product in six is a target of held-out episodes only, the rest of training episodes."""
+
+
+class Redraw(Exception):
+    """The draw met a dead end, named by ``axis``; the generator tries the next one."""
+
+    def __init__(self, axis: str, why: str) -> None:
+        self.axis = axis
+        super().__init__(f"{axis}: {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class DrawContext:
+    """What a draw may depend on: the catalog, the axes and a generator keyed by the cell."""
+
+    catalog: Catalog
+    axes: Axes
+    difficulty: int
+    split: str
+    rng: Rng
+    department: str | None = None
+
+
+@dataclass(slots=True)
+class SlotDraft:
+    """A slot before it has words. ``asked_by`` adds question kinds to the slot's own kind."""
+
+    key: str
+    kind: str
+    subject: str
+    value: Any
+    critical: bool = False
+    asked_by: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class SwitchDraft:
+    """A change of mind: after step ``after_step`` the slot ``key`` has the value ``value``."""
+
+    after_step: int
+    key: str
+    value: Any
+
+
+@dataclass(slots=True)
+class Draft:
+    """One drawn task before its words: what :meth:`Environment.draw` returns."""
+
+    department: str
+    goal: dict[str, Any]
+    world: dict[str, Any]
+    slots: list[SlotDraft]
+    nouns: dict[str, list[str]]
+    switch: SwitchDraft | None = None
+    persona: dict[str, Any] = field(default_factory=dict)
+    protected: tuple[str, ...] = ()
+    """Words that no typo may touch, such as discount codes."""
+
+
+class State(Protocol):
+    """What a verifier may look at: the world as it is, and what happened when."""
+
+    catalog: Catalog
+    world: World
+    steps: int
+
+    @property
+    def answer(self) -> Mapping[str, Any] | None:
+        """The submitted answer, if any."""
+
+    @property
+    def fired(self) -> Mapping[str, int]:
+        """Step after which each event fired: ``switch``, ``sell_out``, ``code_exhausted:CODE``."""
+
+    @property
+    def order_steps(self) -> Mapping[str, int]:
+        """Step in which each order of this session was placed."""
+
+    @property
+    def stated(self) -> Set[str]:
+        """Keys of the slots that the user has stated."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A sequence of actions that is wrong in one named way and must not pass."""
+
+    kind: str
+    actions: tuple[Action, ...]
+
+
+class AgentView(Protocol):
+    """What a scripted agent may see: never the goal."""
+
+    @property
+    def max_turns(self) -> int:
+        """Assistant steps allowed."""
+
+    @property
+    def tool_budget(self) -> int:
+        """Tool calls allowed in a step."""
+
+    @property
+    def disclosed(self) -> Sequence[Slot]:
+        """Slots that the user has stated, with their present values, in the order stated."""
+
+    @property
+    def turn(self) -> int:
+        """Steps taken so far."""
+
+
+Policy = Generator[Action, Observation, None]
+
+
+class Environment:
+    """Base of the environments. Subclasses are stateless; one instance serves every session."""
+
+    name: ClassVar[str]
+    answer_description: ClassVar[str] = "Ends the conversation."
+    answer_parameters: ClassVar[dict[str, Any]]
+    """JSON schema of ``submit_answer``'s arguments (an object)."""
+    task: ClassVar[str] = ""
+    """One sentence of the system prompt that says what kind of help is asked for."""
+
+    def draw(self, context: DrawContext) -> Draft:
+        """One task. Raises :class:`Redraw` at a dead end."""
+        raise NotImplementedError
+
+    def reference(
+        self, goal: Mapping[str, Any], world: Mapping[str, Any], axes: Axes, catalog: Catalog
+    ) -> list[Action]:
+        """The actions of a perfect agent that reads the goal; their number is par."""
+        raise NotImplementedError
+
+    def verify(self, goal: Mapping[str, Any], state: State) -> Verdict:
+        """The verdict on a finished session. A defect in here raises; it never scores low."""
+        raise NotImplementedError
+
+    def review(self, goal: Mapping[str, Any], state: State) -> Review:
+        """What the customer sees when looking at the screen now."""
+        raise NotImplementedError
+
+    def near_misses(
+        self, goal: Mapping[str, Any], world: Mapping[str, Any], axes: Axes, catalog: Catalog
+    ) -> Iterator[NearMiss]:
+        """Wrong attempts, each wrong in one way."""
+        raise NotImplementedError
+
+    def honest(self, view: AgentView) -> Policy:
+        """An agent that listens and looks: yields actions, is sent observations."""
+        raise NotImplementedError
+
+    def naive(self, view: AgentView) -> Policy:
+        """First search result, first variant, no question."""
+        raise NotImplementedError
+
+    def flood(self, view: AgentView) -> Policy:
+        """Everything at once: whatever the first searches show."""
+        raise NotImplementedError
+
+    def constant(self, catalog: Catalog) -> list[Action]:
+        """The same actions whatever the episode."""
+        raise NotImplementedError
+
+    def max_turns(self, goal: Mapping[str, Any], axes: Axes) -> int:
+        """Assistant steps allowed (SPEC §2)."""
+        return axes.max_turns
+
+    def progress(self, goal: Mapping[str, Any], state: State) -> float:
+        """A measure in [0, 1] of how much is done, for potential-based shaping."""
+        return 0.0
+
+    def goal_identity(self, goal: Mapping[str, Any]) -> Any:
+        """The part of the goal by which two episodes are the same task."""
+        return goal
+
+
+def call(name: str, **arguments: Any) -> ToolCall:
+    """A tool call without the arguments that are None."""
+    return ToolCall(name, {key: value for key, value in arguments.items() if value is not None})
+
+
+def pack(calls: Sequence[ToolCall], budget: int) -> list[Action]:
+    """The calls in order, at most ``budget`` to a step."""
+    return [
+        Action(tool_calls=tuple(calls[start : start + budget]))
+        for start in range(0, len(calls), budget)
+    ]
+
+
+def submit(actions: list[Action], answer: Mapping[str, Any]) -> list[Action]:
+    """``actions`` with the answer added to the last one (or as the only one)."""
+    if not actions:
+        return [Action(answer=answer)]
+    last = actions[-1]
+    return [*actions[:-1], Action(last.text, last.tool_calls, answer)]
+
+
+def holds_on_card(constraint: Constraint, card: Mapping[str, Any]) -> bool:
+    """Whether a search card meets a constraint, as an agent would read it off."""
+    from ecomkit.records import contains_words
+
+    value = card.get("attributes", {}).get(constraint.attribute, card.get(constraint.attribute))
+    if value is None:
+        return False
+    if constraint.op == "contains":
+        return contains_words(str(value), str(constraint.value))
+    if isinstance(value, str):
+        return constraint.op == "eq" and value.casefold() == str(constraint.value).casefold()
+    if constraint.op == "between":
+        low, high = constraint.value  # type: ignore[misc,str-unpack]
+        return bool(low <= value <= high)
+    if constraint.op == "le":
+        return bool(value <= constraint.value)
+    return bool(value >= constraint.value if constraint.op == "ge" else value == constraint.value)
+
+
+def in_split(product_id: str, split: str) -> bool:
+    """Whether a product may be a target in ``split``: a sixth is kept for ``test``."""
+    held_out = seed_from("split", product_id) % TEST_SHARE == 0
+    return held_out if split == "test" else not held_out
+
+
+def pick_row(context: DrawContext, rows: Any, rng: Rng, tries: int = 200) -> int | None:
+    """A random row of ``rows`` (array) whose product is in the split, or None."""
+    size = len(rows)
+    if size == 0:
+        return None
+    for _ in range(tries):
+        row = int(rows[rng.below(size)])
+        if in_split(context.catalog.product_id(row), context.split):
+            return row
+    return None
+
+
+def draw_clock(rng: Rng) -> str:
+    """A shop's local time in 2026, ISO 8601 without a zone: ``2026-03-14T10:05:00``."""
+    start = datetime(2026, 1, 5, 8, 0)
+    moment = start + timedelta(days=rng.below(350), minutes=5 * rng.below(144))
+    return moment.isoformat()
+
+
+def shift_clock(clock: str, days: int = 0, minutes: int = 0) -> str:
+    """``clock`` moved by days and minutes, either of which may be negative."""
+    return (datetime.fromisoformat(clock) + timedelta(days=days, minutes=minutes)).isoformat()

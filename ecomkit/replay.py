@@ -1,0 +1,478 @@
+"""The session: the only place where agent, tools, user and world meet.
+
+One step is: read the action, refuse what is illegal, run the tool calls in order, then take the
+answer or let the user reply, then let the shop's events and the user's change of mind happen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ecomkit.actions import Unparseable, parse_action, to_message
+from ecomkit.envs import environment
+from ecomkit.errors import CatalogError, SessionOver
+from ecomkit.records import (
+    DISCOUNTED_ACTS,
+    Action,
+    Episode,
+    Observation,
+    Reply,
+    Score,
+    Slot,
+    ToolCall,
+    Trajectory,
+    Verdict,
+)
+from ecomkit.rewards import combine, efficiency, hallucination, shaped
+from ecomkit.tools import (
+    ToolContext,
+    compile_schema,
+    printable,
+    product_ids_written,
+    resolve,
+    validate,
+)
+from ecomkit.tools import call as call_tool
+from ecomkit.user import User
+from ecomkit.world import World
+
+if TYPE_CHECKING:
+    from ecomkit.catalog import Catalog
+    from ecomkit.envs.base import Environment
+
+_WORST_FIRST = ("quit", "correct", "elaborate", "continue", "clarify", "confirm")
+_UNBUDGETED = frozenset({"ask_user", "submit_answer"})
+SEARCH_TOOLS = frozenset({"catalog_search", "catalog_rerank"})
+"""Tools whose results need the embeddings; scoring may take them from a log."""
+
+
+class Session:
+    """One episode being played.
+
+    Args:
+        episode: an :class:`Episode` or a row of an episode set.
+        catalog: the catalog that the episode was made on.
+        shaping: add potential-based shaping to the rewards of the steps. The terms sum to
+            minus the potential of the start, whatever the agent does.
+
+    Raises:
+        EpisodeError: for a row that is no episode.
+        CatalogError: if the catalog is not the episode's.
+    """
+
+    def __init__(
+        self, episode: Episode | Mapping[str, Any], catalog: Catalog, *, shaping: bool = False
+    ) -> None:
+        if not isinstance(episode, Episode):
+            episode = Episode.from_row(episode)
+        if episode.catalog_hash != catalog.hash:
+            raise CatalogError(
+                f"episode {episode.episode_id!r} was made on the catalog "
+                f"{episode.catalog_hash[:12]}…, this one is {catalog.hash[:12]}…; "
+                "load the catalog that was published with the episodes"
+            )
+        self.episode = episode
+        self.catalog = catalog
+        self.shaping = shaping
+        self.environment: Environment = environment(episode.environment)
+        self._schemas: tuple[Mapping[str, Any], ...] = tuple(episode.tools)
+        self._check_answer = _answer_check(episode.environment)
+        self.messages: list[dict[str, Any]] = []
+        self.reset()
+
+    # --- what verifiers and agents read ------------------------------------------------------
+
+    @property
+    def disclosed(self) -> Sequence[Slot]:
+        """Slots that the user has stated, in the order stated, with their present values."""
+        return self.user.disclosed
+
+    @property
+    def stated(self) -> set[str]:
+        """Keys of the slots that the user has stated."""
+        return self.user.stated
+
+    @property
+    def turn(self) -> int:
+        """Assistant steps taken so far."""
+        return self.steps
+
+    @property
+    def max_turns(self) -> int:
+        """Assistant steps allowed."""
+        return self.episode.max_turns
+
+    @property
+    def tool_budget(self) -> int:
+        """Tool calls allowed in one step; ask_user and submit_answer do not count."""
+        return self.episode.tool_budget
+
+    # --- the life of a session ---------------------------------------------------------------
+
+    def reset(self) -> Observation:
+        """Start over. Returns the system prompt and the customer's opening."""
+        episode = self.episode
+        self.world = World(episode.world, self.catalog)
+        self.user = User(episode.user)
+        self.context = ToolContext(
+            world=self.world,
+            catalog=self.catalog,
+            search=self.catalog.search_engine,
+            axes=episode.axes,
+            seed=episode.seed,
+            ask=self._ask,
+        )
+        self.steps = 0
+        self.done = False
+        self.answer: Mapping[str, Any] | None = None
+        self.fired: dict[str, int] = {}
+        self.order_steps: dict[str, int] = {}
+        self.acts: list[str] = []
+        """The user's act in each step: the worst of several, ``none`` if nothing was said."""
+        self.termination = "unfinished"
+        self.message = ""
+        self._seen: set[str] = set()
+        self._named: set[str] = set()
+        self._unseen: set[str] = set()
+        self._bad_turns = 0
+        self._replies: list[Reply] = []
+        self._review: Any = None
+        self._verdict: Verdict | None = None
+        self.logged_searches: list[dict[str, Any]] | None = None
+        """Results that stand in for search calls, in order; None to search for real."""
+        self._potential = self._progress() if self.shaping else 0.0
+        self.messages = [dict(message) for message in episode.prompt]
+        return Observation(tuple(self.messages), self._schemas, 0, False)
+
+    def step(self, action: Any) -> Observation:
+        """Take one step: an Action, an OpenAI assistant message, a JSON action or plain text.
+
+        Returns:
+            The new messages (tool results, the customer's reply), whether the session is over,
+            and on the last step the reward in [-1, 1].
+
+        Raises:
+            SessionOver: if the session has ended.
+            SearchUnavailable: if the agent searches and no index was loaded.
+        """
+        if self.done:
+            raise SessionOver(f"session ended ({self.termination}); call reset() to start over")
+        self.steps += 1
+        start = len(self.messages)
+        self._replies = []
+        self._review = None
+        try:
+            parsed = parse_action(action)
+        except Unparseable as error:
+            self.messages.append({"role": "assistant", "content": _shown(action)})
+            self.acts.append("none")
+            return self._finish("format_error", str(error), start + 1, ())
+        message = to_message(parsed, self.steps)
+        self.messages.append(message)
+        calls, answer, problem = self._legal(parsed)
+        if problem:
+            self.acts.append("none")
+            return self._finish("illegal_tool", problem, start + 1, ())
+
+        results = self._run(calls, message)
+        worked = any(
+            name not in _UNBUDGETED and "error" not in result
+            for (name, _, _), result in zip(calls, results, strict=True)
+        )
+        if answer is not None:
+            self._name_ids(_ids_in(answer))
+            self.answer = answer
+            self._note_answer(message)
+            self.acts.append(self._worst())
+            self.messages.append({"role": "user", "content": self.user.done_text()})
+            return self._finish("answered", "", start + 1, results)
+        if parsed.text.strip():
+            self._reply(parsed.text)
+        return self._close_step(start + 1, results, worked)
+
+    def _close_step(
+        self, start: int, results: tuple[Mapping[str, Any], ...], worked: bool
+    ) -> Observation:
+        """The end of a step that gave no answer: bad turns, events, change of mind, limits."""
+        act = self._worst()
+        bad = act == "correct" or (act == "continue" and not worked)
+        self._bad_turns = self._bad_turns + 1 if bad else 0
+        if self._bad_turns >= 2:
+            self.acts.append("quit")
+            self._say(self.user.quit_text())
+            return self._finish("quit", "the customer gave up", start, results)
+        for event in self.world.tick(self.steps):
+            name = event["kind"]
+            if name == "code_exhausted":
+                name = f"code_exhausted:{event['code']}"
+            self.fired[name] = self.steps
+        interjection = self.user.interject(self.steps)
+        if interjection is not None:
+            self.fired["switch"] = self.steps
+            self._replies.append(interjection)
+            self._say(interjection.text)
+            act = self._worst()
+        self.acts.append(act)
+        self._seen |= self.context.shown
+        self.context.shown.clear()
+        if self.steps >= self.episode.max_turns:
+            return self._finish("turn_limit", "no answer within the turns allowed", start, results)
+        return Observation(
+            tuple(self.messages[start:]),
+            self._schemas,
+            self.steps,
+            False,
+            self._shape() if self.shaping else 0.0,
+            results,
+            {"act": act},
+        )
+
+    # --- the parts of a step -----------------------------------------------------------------
+
+    def _legal(
+        self, action: Action
+    ) -> tuple[list[tuple[str, Mapping[str, Any], ToolCall]], Mapping[str, Any] | None, str]:
+        """Calls with canonical names, the answer, and what is illegal (empty if nothing is).
+
+        Nothing is run before every call of the step is known to be legal.
+        """
+        calls: list[tuple[str, Mapping[str, Any], ToolCall]] = []
+        answer = action.answer
+        problems: list[str]
+        counted = 0
+        for made in action.tool_calls:
+            tool = resolve(made.name)
+            if tool is None:
+                return [], None, f"there is no tool called {printable(made.name)!r}"
+            name = tool.name
+            if name == "submit_answer":
+                if answer is not None:
+                    return [], None, "submit_answer was called twice in one step"
+                answer = made.arguments
+                continue
+            problems = validate(tool, made.arguments)
+            if problems:
+                return [], None, f"{name}: {problems[0]}"
+            counted += name not in _UNBUDGETED
+            calls.append((name, made.arguments, made))
+        if counted > self.episode.tool_budget:
+            return (
+                [],
+                None,
+                f"{counted} tool calls in one step; the budget is {self.episode.tool_budget}",
+            )
+        if answer is not None:
+            problems = []
+            self._check_answer(answer, "", problems)
+            if problems:
+                return [], None, f"submit_answer: {problems[0]}"
+        return calls, answer, ""
+
+    def _run(
+        self,
+        calls: Sequence[tuple[str, Mapping[str, Any], ToolCall]],
+        message: Mapping[str, Any],
+    ) -> tuple[Mapping[str, Any], ...]:
+        results = []
+        ids = {
+            id(made): sent["id"]
+            for made, sent in zip(
+                [c for _, _, c in calls],
+                [t for t in message.get("tool_calls", ()) if not _is_submit(t)],
+                strict=True,
+            )
+        }
+        for name, arguments, made in calls:
+            placed = len(self.world.placed)
+            self._name_ids(product_ids_written(name, arguments))
+            if self.logged_searches is not None and name in SEARCH_TOOLS:
+                result = self.logged_searches.pop(0)
+                self.context.shown.update(card["product_id"] for card in result.get("results", ()))
+            else:
+                result = call_tool(self.context, name, arguments)
+            for order_id in self.world.placed[placed:]:
+                self.order_steps[order_id] = self.steps
+            results.append(result)
+            self.messages.append(
+                {
+                    "role": "tool",
+                    "tool_call_id": ids[id(made)],
+                    "name": name,
+                    "content": json.dumps(result, ensure_ascii=False),
+                }
+            )
+        return tuple(results)
+
+    def _note_answer(self, message: Mapping[str, Any]) -> None:
+        for sent in message.get("tool_calls", ()):
+            if _is_submit(sent):
+                self.messages.append(
+                    {
+                        "role": "tool",
+                        "tool_call_id": sent["id"],
+                        "name": "submit_answer",
+                        "content": '{"submitted": true}',
+                    }
+                )
+
+    def _ask(self, question: str) -> str:
+        reply = self.user.reply(question, self._seen_by_user(), self.steps)
+        self._replies.append(reply)
+        self._review = None
+        return reply.text
+
+    def _reply(self, text: str) -> None:
+        reply = self.user.reply(text, self._seen_by_user(), self.steps)
+        self._replies.append(reply)
+        self._say(reply.text)
+
+    def _say(self, text: str) -> None:
+        last = self.messages[-1]
+        if last["role"] == "user":
+            last["content"] += " " + text
+        else:
+            self.messages.append({"role": "user", "content": text})
+
+    def _seen_by_user(self) -> Any:
+        if self._review is None:
+            self._review = self.environment.review(self.episode.goal, self)
+        return self._review
+
+    def _worst(self) -> str:
+        acts = {reply.act for reply in self._replies}
+        return next((act for act in _WORST_FIRST if act in acts), "none")
+
+    def _name_ids(self, product_ids: Sequence[str]) -> None:
+        """Note ids that the agent used, and which of them nothing had shown before this step."""
+        for product_id in product_ids:
+            self._named.add(product_id)
+            if product_id not in self._seen:
+                self._unseen.add(product_id)
+
+    def _progress(self) -> float:
+        return self.environment.progress(self.episode.goal, self)
+
+    def _shape(self, final: bool = False) -> float:
+        after = 0.0 if final else self._progress()
+        before, self._potential = self._potential, after
+        return shaped(before, after)
+
+    # --- the end -----------------------------------------------------------------------------
+
+    def _finish(
+        self, termination: str, message: str, start: int, results: tuple[Mapping[str, Any], ...]
+    ) -> Observation:
+        self.done = True
+        self.termination = termination
+        self.message = message
+        score = self.score()
+        reward = score.reward + (self._shape(final=True) if self.shaping else 0.0)
+        return Observation(
+            tuple(self.messages[start:]),
+            self._schemas,
+            self.steps,
+            True,
+            reward,
+            results,
+            {"score": score, "act": self.acts[-1] if self.acts else "none"},
+        )
+
+    def verdict(self) -> Verdict:
+        """What the environment's verifier says of the session as it stands."""
+        if self._verdict is None or not self.done:
+            self._verdict = self.environment.verify(self.episode.goal, self)
+        return self._verdict
+
+    def score(self) -> Score:
+        """The reward of the session and its parts (SPEC §8); before the end, as if it ended now."""
+        verdict = self.verdict()
+        termination = self.termination
+        if termination == "answered" and self._denied():
+            termination = "denied_category"
+        discounted = sum(act in DISCOUNTED_ACTS for act in self.acts)
+        r_eff, effective = efficiency(self.steps, discounted, self.episode.max_turns)
+        r_hall = hallucination(self._named, self._named - self._unseen)
+        hard = termination in ("format_error", "illegal_tool", "denied_category")
+        passed = verdict.passed and termination == "answered"
+        return Score(
+            reward=-1.0 if hard else combine(verdict.r_task, r_eff, r_hall),
+            r_task=-1.0 if hard else verdict.r_task,
+            r_eff=r_eff,
+            r_hall=r_hall,
+            passed=passed,
+            termination=termination,
+            steps=self.steps,
+            effective_steps=effective,
+            par_turns=self.episode.par_turns,
+            checks=verdict.checks,
+            episode_id=self.episode.episode_id,
+            message=self.message,
+            details=verdict.details,
+        )
+
+    def _denied(self) -> bool:
+        """True if a product of a denied category was recommended or bought."""
+        if not self.catalog.deny_list:
+            return False
+        named = set(_ids_in(self.answer or {}))
+        named |= {line.product_id for line in self.world.cart}
+        for order_id in self.order_steps:
+            order = self.world.order(order_id)
+            named |= {line["product_id"] for line in order["lines"]} if order else set()
+        for product_id in sorted(named):
+            try:
+                category = self.catalog.product(product_id).category
+            except KeyError:
+                continue
+            if category in self.catalog.deny_list:
+                return True
+        return False
+
+    def trajectory(self, agent: str = "", trial: int = 0) -> Trajectory:
+        """The session so far as a trajectory in OpenAI chat form."""
+        return Trajectory(self.episode.episode_id, tuple(self.messages), agent, trial)
+
+
+def replay(
+    episode: Episode | Mapping[str, Any], catalog: Catalog, *, shaping: bool = False
+) -> Session:
+    """A session of the episode, reset and ready; see :class:`Session`."""
+    return Session(episode, catalog, shaping=shaping)
+
+
+@lru_cache(maxsize=32)
+def _answer_check(environment_name: str) -> Any:
+    return compile_schema(environment(environment_name).answer_parameters)
+
+
+def _is_submit(sent: Mapping[str, Any]) -> bool:
+    tool = resolve(sent["function"]["name"])
+    return tool is not None and tool.name == "submit_answer"
+
+
+def _ids_in(answer: Mapping[str, Any]) -> list[str]:
+    """Product ids in an answer: under keys that end in ``product_id`` or ``product_ids``."""
+    found: list[str] = []
+    for key, value in answer.items():
+        if isinstance(value, Mapping):
+            found.extend(_ids_in(value))
+        elif isinstance(value, (list, tuple)):
+            if key.endswith("product_ids"):
+                found.extend(v for v in value if isinstance(v, str))
+            for inner in value:
+                if isinstance(inner, Mapping):
+                    found.extend(_ids_in(inner))
+        elif key.endswith("product_id") and isinstance(value, str):
+            found.append(value)
+    return found
+
+
+def _shown(action: Any) -> str:
+    """Unparseable output as text for the log, cut short."""
+    if isinstance(action, Mapping):
+        action = action.get("content") or repr(dict(action))
+    text = action if isinstance(action, str) else repr(action)
+    return text[:2000].encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,133 @@
+"""From a drawn task to words: the opening, and the frozen script of the customer (SPEC §6).
+
+Every sentence that the customer may say is made here, when the episode is drawn, so that replay
+needs no phrase book and an episode reads the same in every later version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ecomkit.envs.base import Draft, DrawContext, SlotDraft
+from ecomkit.records import Slot
+from ecomkit.seeds import Rng
+from ecomkit.user import (
+    make_replies,
+    phrase_correction,
+    phrase_fragment,
+    phrase_opening,
+    phrase_statement,
+    phrase_switch,
+    typo,
+)
+
+WHOLE_KINDS = frozenset({"category"})
+"""Kinds that the noun itself says; they get no fragment of their own in the opening."""
+
+
+def put_into_words(
+    draft: Draft, context: DrawContext, environment_name: str
+) -> tuple[str, dict[str, Any]]:
+    """The opening message and the customer's script.
+
+    Which slots the opening leaves out depends on ``p_missing`` and the slot's key alone, typos on
+    ``p_noise``; the wording is the same whatever these axes are.
+    """
+    rng = context.rng.child("words")
+    axes = context.axes
+    noise = rng.child("noise")
+
+    def mistyped(text: str, *key: str) -> str:
+        return typo(text, axes.p_noise, noise.child(*key), draft.protected)
+
+    def noun_of(slot: SlotDraft) -> str:
+        names = draft.nouns.get(slot.subject)
+        return names[0] if names else ""
+
+    missing = rng.child("missing")
+    slots: list[Slot] = []
+    for slot in draft.slots:
+        noun = noun_of(slot)
+        omitted = missing.child(slot.key).chance(axes.p_missing)
+        slots.append(
+            Slot(
+                key=slot.key,
+                kind=slot.kind,
+                subject=slot.subject,
+                value=slot.value,
+                critical=slot.critical,
+                opening=slot.critical or not omitted,
+                statement=mistyped(
+                    phrase_statement(slot.kind, slot.value, noun, rng.child("statement", slot.key)),
+                    "statement",
+                    slot.key,
+                ),
+                correction=mistyped(
+                    phrase_correction(
+                        slot.kind, slot.value, noun, rng.child("correction", slot.key)
+                    ),
+                    "correction",
+                    slot.key,
+                ),
+                asked_by=slot.asked_by,
+            )
+        )
+    opening = phrase_opening(
+        environment_name, _opening_parts(draft, slots, rng), rng.child("opening")
+    )
+    script: dict[str, Any] = {
+        "slots": [slot.to_dict() for slot in slots],
+        "nouns": draft.nouns,
+        "replies": make_replies(rng.child("replies")),
+        "switch": _switch(draft, rng, mistyped),
+        "persona": draft.persona,
+    }
+    return mistyped(opening, "opening"), script
+
+
+def _opening_parts(draft: Draft, slots: list[Slot], rng: Rng) -> list[tuple[str, list[Any]]]:
+    """(noun, fragments) for each subject in order, then what concerns the whole conversation."""
+    parts: list[tuple[str, list[Any]]] = []
+    for subject in dict.fromkeys(slot.subject for slot in slots):
+        mine = [slot for slot in slots if slot.subject == subject]
+        names = draft.nouns.get(subject, [""])
+        noun = names[0]
+        if any(slot.kind == "quantity" and not slot.opening for slot in mine) and len(names) > 1:
+            # More than one is wanted but how many is left out: "some chargers", not "a charger".
+            noun = names[1]
+        fragments = [
+            phrase_fragment(slot.kind, slot.value, noun, rng.child("fragment", slot.key))
+            for slot in mine
+            if slot.opening and slot.kind not in WHOLE_KINDS
+        ]
+        parts.append((noun if subject else "", fragments))
+    return parts
+
+
+def _switch(draft: Draft, rng: Rng, mistyped: Any) -> dict[str, Any] | None:
+    if draft.switch is None:
+        return None
+    switch = draft.switch
+    slot = next(slot for slot in draft.slots if slot.key == switch.key)
+    noun = draft.nouns.get(slot.subject, [""])[0]
+    words = rng.child("switch")
+    return {
+        "after_step": switch.after_step,
+        "slot": switch.key,
+        "value": switch.value,
+        "statement": mistyped(
+            phrase_statement(slot.kind, switch.value, noun, words.child("statement")),
+            "switch",
+            "statement",
+        ),
+        "correction": mistyped(
+            phrase_correction(slot.kind, switch.value, noun, words.child("correction")),
+            "switch",
+            "correction",
+        ),
+        "text": mistyped(
+            phrase_switch(slot.kind, slot.value, switch.value, noun, words.child("text")),
+            "switch",
+            "text",
+        ),
+    }
