@@ -896,7 +896,8 @@ class Cart(Environment):
                 writes.append(call("cart_add", product_id=found[subject], quantity=quantity))
         if "checkout" in known(view, ""):
             writes.append(call("order_checkout"))
-        yield from submit(pack(writes, view.tool_budget), {"message": "Done."})
+        for action in submit(pack(writes, view.tool_budget), {"message": "Done."}):
+            yield action
 
     def flood(self, view: AgentView) -> Policy:
         """Adds every result of the first page of one search an item."""
@@ -909,7 +910,8 @@ class Cart(Environment):
                 writes.append(call("cart_add", product_id=card["product_id"], quantity=1))
         left = max(1, view.max_turns - view.turn)
         actions = pack(writes, view.tool_budget)[:left]
-        yield from submit(actions, {"message": "I added everything that fits."})
+        for action in submit(actions, {"message": "I added everything that fits."}):
+            yield action
 
     def constant(self, catalog: Catalog) -> list[Action]:
         product_id = catalog.product_at(0).product_id
