@@ -25,6 +25,16 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def plain_catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """The same 3,000 products without search, for tests that need none."""
+    from ecomkit.catalog import open_catalog, synthesize, synthetic_manifest, write_catalog
+
+    folder = tmp_path_factory.mktemp("plain") / "catalog"
+    write_catalog(synthesize(3000, 7), folder, synthetic_manifest(3000, 7))
+    return open_catalog(folder)
+
+
+@pytest.fixture(scope="session")
 def catalog(shop_folder: Path) -> Catalog:
     """The shop's catalog with its search engine."""
     from ecomkit.loading import load_catalog
