@@ -47,6 +47,15 @@ def test_public_names_resolve() -> None:
         _ = ecomkit.no_such_name
 
 
+def test_submodules_do_not_hide_functions_of_their_name() -> None:
+    code = (
+        "import ecomkit.replay, ecomkit.difficulty, ecomkit as ek; "
+        "print(callable(ek.replay), ek.difficulty(6).max_turns, callable(ek.replay)); "
+        "from ecomkit.replay import Session; from ecomkit import replay; print(replay is ek.replay)"
+    )
+    assert run_python(code).split() == ["True", "7", "True", "True"]
+
+
 def test_type_checkers_see_the_same_names() -> None:
     source = (ROOT / "ecomkit/__init__.py").read_text()
     block = source.split("if TYPE_CHECKING:")[1].split("_HOME")[0]
