@@ -74,11 +74,11 @@ Vectors = NDArray[np.int8]
 
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_INCHES = re.compile(r"(?<=\d)(?:in\b|\s?in\.(?!\w)|\s?[\"”″])")
 _UNITS = {
     "w": "watt",
     "watt": "watt",
     "watts": "watt",
-    "in": "inch",
     "inch": "inch",
     "inches": "inch",
     "lb": "pound",
@@ -100,6 +100,7 @@ def split_words(text: str) -> list[str]:
     Lower case, accents off, letters apart from digits; a number keeps its decimals and takes a
     unit that follows it along, so "65W", "65 watts" and "65.0 Watt" all give "65watt".
     """
+    text = _INCHES.sub(" inch ", text)
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in text if not unicodedata.combining(c))
@@ -639,10 +640,16 @@ def _phrase_words(phrase: str) -> tuple[str, ...]:
 
 
 def product_words(catalog: Catalog, start: int, stop: int) -> Iterator[list[str]]:
-    """The distinct words of products ``start`` to ``stop`` (rows), for the static encoder."""
-    for title, phrases in _columns(catalog, start, stop):
+    """The distinct words of products ``start`` to ``stop`` (rows), for the static encoder.
+
+    The other names that customers have for the category go in too, as a shop's search would.
+    """
+    shelf = catalog.codes("category")[start:stop].tolist()
+    names = catalog.vocabulary("category")
+    nouns = {code: " ".join(catalog.nouns(names[code])) for code in set(shelf)}
+    for code, (title, phrases) in zip(shelf, _columns(catalog, start, stop), strict=True):
         words = dict.fromkeys(split_words(title))
-        for phrase in phrases:
+        for phrase in (*phrases, nouns[code]):
             for word in _phrase_words(phrase):
                 words[word] = None
         yield list(words)

@@ -266,15 +266,17 @@ def distract(
     if not places:
         return out
     shown = set(out.tolist())
-    codes, vocabulary = catalog.codes("category"), catalog.vocabulary("category")
+    codes, vocabulary = catalog.codes("department"), catalog.vocabulary("department")
     for place in places:
         draw = stream.child(place)
-        shelf = catalog.rows(catalog.department_of(vocabulary[codes[out[place]]]))
-        # Most departments are far larger than a list of results: a few draws find a free one.
-        for _ in range(64):
+        shelf = catalog.rows(vocabulary[codes[out[place]]])
+        if len(shelf) < 4 * len(shown):
+            shelf = shelf[~np.isin(shelf, sorted(shown))]
+            if not len(shelf):
+                continue
+        row = int(shelf[draw.below(len(shelf))])
+        while row in shown:
             row = int(shelf[draw.below(len(shelf))])
-            if row not in shown:
-                shown.add(row)
-                out[place] = row
-                break
+        shown.add(row)
+        out[place] = row
     return out

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
 
 FORMAT = 1
-SHARD_ROWS = 100_000
+SHARD_ROWS = {"static": 100_000, "transformer": 20_000}
+"""Products per file, and between two points from which an interrupted build can go on."""
+
 FLAT_UP_TO = 200_000
 """Catalogs up to this size get an exact flat index unless told otherwise."""
 
@@ -103,7 +105,7 @@ def build_embeddings(
     encoder: StaticEncoder | TransformerEncoder | None = None,
     dims: int | None = None,
     device: str = "",
-    shard_rows: int = SHARD_ROWS,
+    shard_rows: int | None = None,
     progress: Progress = _quiet,
 ) -> dict[str, Any]:
     """Write the embeddings of a catalog to ``folder`` and return the manifest.
@@ -128,7 +130,7 @@ def build_embeddings(
         "rows": catalog.size,
         "dims": ready.dims,
         "encoder_hash": ready.hash,
-        "shard_rows": shard_rows,
+        "shard_rows": shard_rows or SHARD_ROWS[ready.kind],
     }
     try:
         old = _read_json(folder / "manifest.json")
@@ -747,8 +749,7 @@ class IvfIndex:
         self._index = _read_faiss(self._faiss, path, vectors)
         if self._index.nlist != len(centroids):
             raise IndexDamaged(f"{path}: {self._index.nlist} lists; {_REMEDY}")
-        # One query's lists are shared out over the threads.
-        self._index.parallel_mode = 1
+        self._index.parallel_mode = 0
 
     def search(self, query: Vectors, k: int, rows: Rows | None = None) -> tuple[Rows, Scores]:
         """As :meth:`FlatIndex.search`, among the lists that are read."""
