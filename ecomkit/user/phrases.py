@@ -13,8 +13,8 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
     ("category", "eq"): (
         ("in the {v} category", "be in the {v} category"),
         ("from the {v} category", "be from the {v} category"),
-        ("under {v}", "be listed under {v}"),
-        ("that's listed under {v}", "come from the {v} category"),
+        ("that's listed under {v}", "be listed under {v}"),
+        ("from your {v} section", "come from your {v} section"),
     ),
     ("brand", "eq"): (
         ("from {v}", "be from {v}"),
@@ -34,7 +34,7 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
         ("for no more than {v}", "cost no more than {v}"),
         ("for {v} at most", "cost {v} at most"),
         ("for up to {v}", "be {v} or less"),
-        ("that costs {v} or less", "not cost more than {v}"),
+        ("that costs {v} or less", "cost at most {v}"),
         ("for {v} tops", "be {v} tops"),
         ("at {v} max", "stay within {v}"),
     ),
@@ -46,7 +46,7 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
         ("for {v} or more", "cost {v} or more"),
         ("for at least {v}", "cost at least {v}"),
         ("from {v} upwards", "be {v} or more"),
-        ("that costs at least {v}", "not cost less than {v}"),
+        ("that costs at least {v}", "cost {v} at the very least"),
     ),
     ("price_cents", "eq"): (
         ("for {v}", "cost {v}"),
@@ -65,7 +65,7 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
         ("rated {v} or higher", "be rated {v} or higher"),
         ("with {v} stars or more", "have {v} stars or more"),
         ("with a rating of {v} or better", "have a rating of {v} or better"),
-        ("that's rated at least {v}", "be rated at least {v} stars"),
+        ("that's rated at least {v} stars", "be rated at least {v} stars"),
     ),
     ("rating", "le"): (
         ("with {v} stars or fewer", "have {v} stars or fewer"),
@@ -130,13 +130,48 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
     ("size", "plain"): (
         ("in size {v}", "be size {v}"),
         ("in size {v}", "be a size {v}"),
-        ("in {av}", "be {av}"),
         ("in size {v}", "come in size {v}"),
+        ("that's size {v}", "be in size {v}"),
+    ),
+    ("size", "named"): (
+        ("in {v} size", "be {v} size"),
+        ("in the {v} size", "be the {v} size"),
+        ("in size {v}", "come in {v} size"),
+    ),
+    ("size", "measure"): (
+        ("that's {v}", "be {v}"),
+        ("in the {v} size", "be the {v} one"),
+        ("that comes in the {v} size", "come in the {v} size"),
+    ),
+    ("size", "count"): (
+        ("with {v}", "have {v}"),
+        ("that comes with {v}", "come with {v}"),
+        ("with {v} in it", "be the one with {v}"),
+    ),
+    ("size", "fits"): (
+        ("for {v}", "be for {v}"),
+        ("made for {v}", "be made for {v}"),
+        ("that's for {v}", "be the one for {v}"),
+    ),
+    ("size", "set"): (
+        ("in {av}", "come in {av}"),
+        ("that comes in {av}", "come as {av}"),
+        ("as {av}", "be {av}"),
+    ),
+    ("size", "storage"): (
+        ("with {v}", "have {v}"),
+        ("that has {v}", "come with {v}"),
+        ("with {v} of space", "have {v} of space"),
     ),
     ("size", "eq"): (
-        ("in the {v} size", "be the {v} size"),
-        ("in size {v}", "be in the {v} size"),
-        ("in the size {v}", "come in the {v} size"),
+        ("in the {v} size", "be the {v} one"),
+        ("in the {v} version", "be the {v} version"),
+        ("that comes in the {v} size", "come in the {v} size"),
+    ),
+    ("part", "eq"): (
+        ("with {av}", "have {av}"),
+        ("that has {av}", "come with {av}"),
+        ("that comes with {av}", "be the one with {av}"),
     ),
     ("material", "eq"): (
         ("made of {v}", "be made of {v}"),
@@ -147,15 +182,33 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
     ("connector_type", "eq"): (
         ("with {v}", "have {v}"),
         ("with {av} connector", "have {av} connector"),
-        ("that works with {v}", "work with {v}"),
         ("that uses {v}", "use {v}"),
-        ("with {av} connection", "connect with {v}"),
+        ("with {av} connection", "have {av} connection"),
     ),
-    ("item_form", "eq"): (
-        ("in {v} form", "be in {v} form"),
-        ("that comes in {v} form", "come in {v} form"),
+    ("connector_type", "link"): (
+        ("with {av} connection", "have {av} connection"),
+        ("that's {v}", "be {v}"),
+        ("with {v}", "come with {v}"),
+    ),
+    ("connector_type", "wireless"): (
+        ("with {v}", "have {v}"),
+        ("that works over {v}", "work over {v}"),
+        ("that connects over {v}", "connect over {v}"),
+    ),
+    ("connector_type", "powered"): (
+        ("that's {v}", "be {v}"),
         ("of the {v} kind", "be the {v} kind"),
         ("of the {v} type", "be the {v} type"),
+    ),
+    ("item_form", "form"): (
+        ("in {v} form", "be in {v} form"),
+        ("that comes in {v} form", "come in {v} form"),
+        ("in the form of {av}", "come as {av}"),
+    ),
+    ("item_form", "eq"): (
+        ("of the {v} kind", "be the {v} kind"),
+        ("of the {v} type", "be the {v} type"),
+        ("of the {v} sort", "be the {v} sort"),
     ),
     ("skin_type", "eq"): (
         ("for {v} skin", "be for {v} skin"),
@@ -255,10 +308,10 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
     ("viewed", "eq"): (
         ("that I was looking at the other day", "be the one I was looking at the other day"),
         ("that I looked at recently", "be the one I looked at recently"),
-        ("I had a look at earlier", "be the one I had a look at earlier"),
-        ("I've already had open in your shop", "be the one I've already had open in your shop"),
+        ("that I had a look at earlier", "be the one I had a look at earlier"),
+        ("that I've already had open here", "be the one I've already had open here"),
         ("that I came across in your shop lately", "be the one I came across in your shop lately"),
-        ("I viewed recently", "be the one I viewed recently"),
+        ("that I viewed recently", "be the one I viewed recently"),
     ),
     ("any", "eq"): (
         ("with {v} as the {name}", "have {v} as the {name}"),
@@ -283,7 +336,7 @@ NAMED: tuple[str, ...] = (
     "!The {n}: {f}, please.",
     "!The {n}? {F}, please.",
     "When it comes to the {n}, {they} {has} to {p}.",
-    "It's {some} {f} that I'm looking for.",
+    "!It's {some} {f} that I'm looking for.",
 )
 
 UNNAMED: tuple[str, ...] = (
@@ -312,15 +365,15 @@ OWN_NAMED: dict[str, tuple[str, ...]] = {
     "color": ("The {n} in {v}, please.", "I'd like {v} for the {n}."),
     "skin_type": ("My skin type is {v}, so the {n} should suit that.",),
     "viewed": (
-        "The {n} is one I was looking at the other day.",
+        "I was looking at the {n} the other day.",
         "I've already looked at the {n} in your shop.",
-        "I had the page of that {n} open recently.",
+        "I had the page of the {n} open recently.",
         "You should find the {n} among the things I viewed.",
-        "It's the {n} I looked at earlier.",
-        "I saw the {n} here recently and I want that very one.",
-        "The {n} I mean is in my browsing history.",
-        "I was looking at that {n} a few days ago.",
-        "The one I want is the {n} I viewed lately.",
+        "I saw the {n} here recently and that's what I want.",
+        "I had a look at the {n} here a few days ago.",
+        "The {n} should be in my browsing history.",
+        "I came across the {n} in your shop lately.",
+        "I viewed the {n} recently.",
     ),
 }
 OWN_UNNAMED: dict[str, tuple[str, ...]] = {
@@ -344,13 +397,23 @@ OWN_UNNAMED: dict[str, tuple[str, ...]] = {
     ),
 }
 
+CORRECT_VIEWED: tuple[str, ...] = (
+    "I meant the {n} I was looking at the other day.",
+    "I want the {n} from my browsing history.",
+    "I'm talking about the {n} I viewed recently.",
+    "What I need is the {n} I had a look at earlier.",
+    "Please find the {n} I came across in your shop lately.",
+    "I'd like the {n} I looked at before, not something new.",
+    "I asked for the {n} I've already looked at.",
+    "The {n} I mean should be among the things I viewed.",
+)
 CORRECT_NAMED: tuple[str, ...] = (
     "The {n} should {p}.",
     "I wanted the {n} to {p}.",
-    "The {n} was supposed to {p}.",
+    "The {n} {was} supposed to {p}.",
     "I asked for {some} {f}.",
     "What I need is {some} {f}.",
-    "That's not the right {n}, {they} should {p}.",
+    "{Thats} the right {n}, {they} should {p}.",
     "The {n} I want {has} to {p}.",
     "Please change the {n}, {they} {has} to {p}.",
     "I meant {some} {f}.",
@@ -430,17 +493,27 @@ IF_SOLD_OUT: tuple[str, ...] = (
     "If the {n} {is}n't available",
     "Should the {n} be unavailable",
     "If you can't get me the {n}",
-    "If that {n} {is} not in stock any more",
+    "If the {n} {is} not in stock any more",
+)
+IF_IT_SOLD_OUT: tuple[str, ...] = (
+    "If it's sold out",
+    "If it's out of stock",
+    "In case it's gone",
+    "If you've run out of it",
+    "If it isn't available",
+    "Should it be unavailable",
+    "If you can't get it",
+    "If it's not in stock any more",
 )
 FALLBACK_SKIP: tuple[str, ...] = (
-    "just leave it out",
-    "just skip it",
-    "leave it off the order",
+    "just leave {it} out",
+    "just skip {it}",
+    "leave {it} off the order",
     "I'll do without",
-    "then I don't want it at all",
-    "forget about it and get me the rest",
-    "don't replace it with anything",
-    "you can drop it",
+    "then I don't need {it} at all",
+    "forget about {it}",
+    "don't replace {it} with anything",
+    "you can drop {it}",
 )
 FALLBACK_TAKE: tuple[str, ...] = (
     "get me {x} instead",
@@ -449,7 +522,7 @@ FALLBACK_TAKE: tuple[str, ...] = (
     "{x} would be fine too",
     "I'd be happy with {x}",
     "then {x}, please",
-    "swap it for {x}",
+    "please give me {x} then",
     "my second choice is {x}",
 )
 
@@ -459,7 +532,7 @@ CHECKOUT_YES: tuple[str, ...] = (
     "Please check out for me when you're done.",
     "I'd like you to place the order too.",
     "Once the cart is right, please complete the purchase.",
-    "And please order it straight away, don't just leave it in the cart.",
+    "Please order it straight away, don't just leave it in the cart.",
     "Go ahead and check out when everything's there.",
     "Please finish the order for me as well.",
     "I want to order today, so please check out at the end.",
@@ -569,7 +642,7 @@ FREE: dict[str, tuple[str, ...]] = {
     "question": (
         "{Text}", "My question is: {text}", "What I'd like to know: {text}", "Quick question: {text}",
         "I wanted to ask: {text}", "Here's what I want to know: {text}", "I was wondering: {text}",
-        "So, {text}",
+        "I have a question: {text}",
     ),
 }  # fmt: skip
 REFUND: tuple[str, ...] = (
@@ -591,9 +664,9 @@ OPEN_ONE: dict[str, tuple[str, ...]] = {
         "I'm looking to buy {x}.",
         "I want to order {x}.",
         "I'm after {x}.",
-        "Can you find me {x} and put it in my cart?",
+        "Can you find me {x} and put {it} in my cart?",
         "Could you help me get {x}?",
-        "Looking for {x}, please add it to my cart.",
+        "Looking for {x}, please add {it} to my cart.",
         "I'd like {x} in my cart, please.",
         "Shopping for {x} today.",
     ),
@@ -651,7 +724,7 @@ FIRST_ITEM: tuple[str, ...] = (
     "First of all, {x}.",
     "I'd like to buy {x}.",
     "I need a few things. First, {x}.",
-    "Let's start with {x}.",
+    "There are a few things I need, starting with {x}.",
     "I'm looking for {x}, among other things.",
     "I've got a few things to buy. To start with, {x}.",
 )

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecomkit.errors import UnknownName
-from ecomkit.records import CONSTRAINT_ATTRIBUTES
+from ecomkit.records import CONSTRAINT_ATTRIBUTES, NUMBER_ATTRIBUTES
 from ecomkit.seeds import Rng
 from ecomkit.user import phrases as P
 from ecomkit.user.words import (
     article,
+    bare,
     counted,
     is_mass,
     is_pair,
@@ -46,7 +47,31 @@ KINDS: tuple[str, ...] = (*CONSTRAINT_KINDS, "variant", "quantity", *SENTENCE_KI
 """Every kind of slot."""
 
 _NAMES_KEPT = frozenset({"brand", "store", "title"})
-_LETTER_SIZE = re.compile(r"(?:[2-6]?X{0,3}[SML]|[0-9]+(?:\.[0-9])?(?: ?[WDE]+)?)", re.ASCII)
+_LETTER_SIZE = re.compile(
+    r"(?:[2-6]?X{0,3}[SML]|(?:(?:US|UK|EU) )?[0-9]+(?:\.[0-9])?[TWDEY]?|W[0-9]+(?: ?L[0-9]+)?)"
+)
+_STORAGE = re.compile(r"[0-9.]+ ?(?:GB|TB|MB)", re.IGNORECASE)
+_MEASURE = re.compile(
+    r"[0-9.]+(?: ?[x-] ?[0-9.]+)* ?(?:ft|feet|foot|in|inch|inches|cm|mm|m|oz|fl oz|lb|lbs|qt|L|ml|gal|"
+    r"g|kg|yd)",
+    re.IGNORECASE,
+)
+_COUNT = re.compile(r"[0-9]+ (?:jars?|refills?|pieces|pcs|bags?|bottles?|rolls?|sheets|packs?)")
+_NAMED_SIZE = re.compile(
+    r"(?:extra )?(?:small|medium|large|king|queen|twin|full)(?: xl)?|california king|standard",
+    re.IGNORECASE,
+)
+_PARTS = frozenset(
+    "lid lids handle handles block bowl carafe base shade jar jars basket tips tip blade blades plug "
+    "dongle receiver jack port ports pack wire c-wire posts strap straps trim frame cap lining cover "
+    "pocket pockets stand legs leg drawer drawers pole soleplate adapter".split()
+)
+_FORMS = frozenset(
+    "cream gel powder liquid spray foam oil lotion balm serum stick bar tablet capsule paste wipe "
+    "granule pod bean leaf loose tablets capsules wipes gummies pods granules".split()
+)
+_WIRELESS = frozenset(("bluetooth", "wi-fi", "wifi", "zigbee", "z-wave", "2.4 ghz wireless", "nfc"))
+_POWERED = frozenset(("plug-in", "wired", "wireless", "cordless", "rechargeable", "corded"))
 _RELATIVE = ("that ", "that's ", "I ", "I've ")
 
 
@@ -59,6 +84,8 @@ class Fragment:
     predicate: str = ""
     quantity: int = 1
     whole: bool = False
+    before: str = ""
+    """The same requirement in front of the noun (``Norvik``, ``matte black``), if it can be."""
 
     def __str__(self) -> str:
         return self.text
@@ -82,6 +109,9 @@ def _rows(kind: str, value: Mapping[str, Any], rng: Rng) -> tuple[Sequence[P.Pai
     if kind == "viewed":
         return P.PAIRS["viewed", "eq"], {"v": ""}
     attribute, op, raw = value["attribute"], value["op"], value["value"]
+    if attribute in NUMBER_ATTRIBUTES and isinstance(raw, str):
+        figure = re.match(r"[0-9]+(?:\.[0-9]+)?", raw)
+        raw = float(figure.group()) if figure else raw
     if attribute == "title":
         op = "contains"
     if op == "between":
@@ -126,27 +156,61 @@ def _pairs(attribute: str, op: str) -> Sequence[P.Pair]:
 
 
 def _text_rows(attribute: str, op: str, raw: str) -> tuple[Sequence[P.Pair], dict[str, str]]:
-    text = raw.strip() if attribute in _NAMES_KEPT else plain_value(raw)
+    keep = attribute in _NAMES_KEPT or attribute == "connector_type"
+    text = raw.strip() if keep else plain_value(raw)
+    last = text.casefold().rsplit(" ", 1)[-1]
     key = op
+    if attribute in ("color", "material", "finish_type", "size", "connector_type") and (
+        last in _PARTS and " " in text
+    ):
+        with_article = text if last.endswith("s") else f"{article(text)} {text}"
+        return P.PAIRS["part", "eq"], {"v": text, "av": with_article}
     if attribute == "size":
-        if _LETTER_SIZE.fullmatch(text):
-            key = "plain"
+        key = _size_key(text)
+        text = text.removeprefix("for ") if key == "fits" else text
     elif attribute == "skin_type":
         text = re.sub(r"\s*skin(?: types?)?$", "", text)
-        if text in ("all", "any"):
-            key = "all"
+        key = "all" if text in ("all", "any", "every") else op
     elif attribute == "age_range":
         key, text = _ages(text)
     elif attribute == "finish_type":
         text = re.sub(r"\s*finish(?:ed)?$", "", text)
     elif attribute == "connector_type":
         text = re.sub(r"\s*(?:connector|connection)$", "", text)
+        low = text.casefold()
+        if low in _WIRELESS:
+            key = "wireless"
+        elif low.endswith("powered") or low in _POWERED:
+            key = "powered"
+        elif low in ("battery", "solar"):
+            key, text = "powered", f"{text} powered"
+        elif re.search(r" (?:to|and|or|over) | only$", text):
+            key = "link"
     elif attribute == "item_form":
         text = re.sub(r"\s*form$", "", text)
+        key = "form" if last in _FORMS and " " not in text else op
     elif (attribute, op) not in P.PAIRS:
-        name = attribute.replace("_", " ")
-        return P.PAIRS["any", "eq"], {"v": text, "name": name}
-    return _pairs(attribute, key), {"v": text, "av": f"{article(text)} {text}"}
+        return P.PAIRS["any", "eq"], {"v": text, "name": attribute.replace("_", " ")}
+    thing = text if is_plural(text) or last in ("foam", "oil") else f"{article(text)} {text}"
+    if attribute == "finish_type" or attribute == "connector_type":
+        thing = f"{article(text)} {text}"
+    return _pairs(attribute, key), {"v": text, "av": thing}
+
+
+def _size_key(text: str) -> str:
+    if _LETTER_SIZE.fullmatch(text):
+        return "plain"
+    if _COUNT.fullmatch(text):
+        return "count"
+    if text.startswith("for ") or re.search(r"\b(?:phones|laptops|tablets|TVs)$", text):
+        return "fits"
+    if re.match(r"(?:set|pack|box|case) of ", text):
+        return "set"
+    if _STORAGE.fullmatch(text):
+        return "storage"
+    if _MEASURE.fullmatch(text):
+        return "measure"
+    return "named" if _NAMED_SIZE.fullmatch(text) else "eq"
 
 
 def _ages(text: str) -> tuple[str, str]:
@@ -170,7 +234,10 @@ def _pair(kind: str, value: Any, rng: Rng) -> tuple[str, str]:
     """One (fragment, predicate) for a constraint or a variant."""
     if kind == "variant":
         pairs = [_pair(c["attribute"], c, rng) for c in _variant_constraints(value)]
-        return joined([f for f, _ in pairs]), joined([p for _, p in pairs])
+        if len(pairs) == 1:
+            return pairs[0]
+        fragment = joined(sorted((f for f, _ in pairs), key=lambda f: f.startswith(_RELATIVE)))
+        return fragment, joined([p for _, p in pairs])
     rows, fields = _rows(kind, value, rng)
     fragment, predicate = rng.choice(rows)
     if kind == "title" and "called {v}" == fragment and not _simple_name(fields["v"]):
@@ -191,14 +258,18 @@ def _clues(noun: str, clues: Sequence[Mapping[str, Any]], rng: Rng) -> str:
 
 def _values_text(value: Mapping[str, Any], kind: str) -> str:
     raw = value["value"]
-    return raw if kind in _NAMES_KEPT else plain_value(str(raw))
+    return raw if kind in _NAMES_KEPT or kind == "connector_type" else plain_value(str(raw))
 
 
 def _fields(kind: str, value: Any, noun: str, rng: Rng) -> dict[str, str]:
     fragment, predicate = _pair(kind, value, rng)
     many = is_plural(noun)
+    if fragment.startswith(_RELATIVE):
+        fragment = _agree(fragment, noun, 1)
     fields = {
-        "n": noun,
+        "n": bare(noun),
+        "was": "were" if many else "was",
+        "Thats": "Those aren't" if many else "That's not",
         "some": _some(noun, kind),
         "f": fragment,
         "F": fragment[:1].upper() + fragment[1:],
@@ -215,18 +286,18 @@ def _fields(kind: str, value: Any, noun: str, rng: Rng) -> dict[str, str]:
 
 
 def _some(noun: str, kind: str) -> str:
-    return f"the {noun}" if kind == "viewed" else some(noun)
+    return f"the {bare(noun)}" if kind == "viewed" else some(noun)
 
 
 def _frame(frames: Sequence[str], fields: Mapping[str, str], rng: Rng) -> str:
-    alone = not fields["f"].startswith(_RELATIVE)
+    alone = not fields["f"].startswith((*_RELATIVE, "of "))
     choices = [f for f in frames if alone or not f.startswith("!")]
     return sentence(_bare(rng.choice(choices).lstrip("!"), fields))
 
 
 def _article_one(text: str, noun: str) -> str:
     # "For the shoes, I'd like one in black" needs another pronoun for plurals and masses.
-    if is_pair(noun):
+    if noun.startswith("pair of "):
         return text.replace("I'd like one ", "I'd like a pair ")
     if is_plural(noun) or is_mass(noun):
         return text.replace("I'd like one ", "I'd like some ")
@@ -274,6 +345,8 @@ def phrase_correction(kind: str, value: Any, noun: str, rng: Rng) -> str:
     if kind not in KINDS:
         raise UnknownName("slot kind", kind, KINDS)
     fields = _fields(kind, value, noun, rng)
+    if kind == "viewed":
+        return sentence(_bare(rng.choice(P.CORRECT_VIEWED), fields | {"n": bare(noun) or "one"}))
     return _frame(P.CORRECT_NAMED if noun else P.CORRECT_UNNAMED, fields, rng)
 
 
@@ -293,17 +366,19 @@ def phrase_switch(kind: str, old: Any, new: Any, noun: str, rng: Rng) -> str:
         if not noun:
             fields |= {"n": "item", "some": "one"}
         rest = _bare(rng.choice(P.SWITCH_REST), fields)
-        before = _old_words(kind, old)
-        if before and rng.chance(0.35):
+        before = _old_words(kind, old, new)
+        if before and rng.chance(0.35) and not rest.endswith("instead."):
             rest = f"{rest.rstrip('.')}, not {before}."
     return sentence(_bare(lead, {"rest": rest}))
 
 
-def _old_words(kind: str, old: Any) -> str:
+def _old_words(kind: str, old: Any, new: Any) -> str:
     """The old value in a word or two, or nothing where that would not read well."""
-    if kind == "variant" and old:
-        values = [plain_value(str(v)) for v in old["attributes"].values()]
-        return values[0] if len(values) == 1 else ""
+    if kind == "variant" and old and list(old["attributes"]) == list(new["attributes"]):
+        values = [(name, str(v)) for name, v in old["attributes"].items()]
+        if len(values) == 1:
+            name, text = values[0]
+            return text if name == "connector_type" else plain_value(text)
     if kind in ("color", "size", "material", "brand", "connector_type") and old:
         return _values_text(old, kind)
     return ""
@@ -319,7 +394,7 @@ def _quantity(
         count = f"just {count}"
     short = str(n) if figure else number_word(n)
     fields = {"c": count, "C": count[:1].upper() + count[1:], "k": short, "K": short.capitalize()}
-    fields["n"] = noun if is_mass(noun) or is_plural(noun) else plural(noun)
+    fields["n"] = bare(noun) if is_mass(noun) or is_plural(noun) else plural(noun)
     return sentence(_bare(rng.choice(named if noun else unnamed), fields))
 
 
@@ -359,17 +434,17 @@ def _whole(kind: str, value: Mapping[str, Any], noun: str, rng: Rng) -> str:
 
 
 def _fallback(value: Mapping[str, Any], noun: str, rng: Rng) -> str:
-    noun = noun or "item"
-    fields = {"n": noun, "is": "are" if is_plural(noun) else "is"}
-    condition = _bare(rng.choice(P.IF_SOLD_OUT), fields)
+    many = is_plural(noun)
+    fields = {"n": bare(noun), "is": "are" if many else "is", "it": "them" if many else "it"}
+    condition = _bare(rng.choice(P.IF_SOLD_OUT if noun else P.IF_IT_SOLD_OUT), fields)
     if value["kind"] == "skip":
-        rest = rng.choice(P.FALLBACK_SKIP)
+        rest = _bare(rng.choice(P.FALLBACK_SKIP), fields)
     else:
         if value["kind"] == "variant":
             fragment, _ = _pair("variant", value, rng)
             thing = f"the same one {fragment}"
-            if is_plural(noun) or is_mass(noun):
-                thing = f"the same {noun} {fragment}"
+            if noun and (many or is_mass(noun)):
+                thing = f"the same {bare(noun)} {fragment}"
         elif value["kind"] == "product":
             thing = _clues(value.get("noun") or noun, value.get("clues", ()), rng)
         else:
@@ -392,7 +467,25 @@ def phrase_fragment(kind: str, value: Any, noun: str, rng: Rng) -> Fragment:
     if kind not in KINDS:
         raise UnknownName("slot kind", kind, KINDS)
     fragment, predicate = _pair(kind, value, rng)
-    return Fragment(kind, fragment, predicate)
+    return Fragment(kind, fragment, predicate, before=_before(kind, value))
+
+
+def _before(kind: str, value: Any) -> str:
+    """The requirement as a word before the noun: ``a Norvik lamp``, ``a walnut brown lamp``."""
+    if kind == "variant":
+        constraints = _variant_constraints(value)
+        if len(constraints) != 1:
+            return ""
+        value = constraints[0]
+        kind = value["attribute"]
+    if kind == "brand":
+        return str(value["value"])
+    if kind == "title":
+        return str(value["value"]) if _simple_name(value["value"]) else ""
+    if kind in ("color", "material") and value["op"] == "eq":
+        text = plain_value(str(value["value"]))
+        return "" if text.rsplit(" ", 1)[-1] in _PARTS or "(" in text or "," in text else text
+    return ""
 
 
 # The order in which a customer would hang things on a noun.
@@ -415,21 +508,38 @@ def _item(
     hung.sort(key=lambda f: _ORDER.get(f.kind, 50))
     viewed = [f for f in hung if f.kind == "viewed"]
     others = [f for f in hung if f.kind != "viewed"]
-    on_noun = others[: max(0, limit - len(viewed))] + viewed
-    rest = others[max(0, limit - len(viewed)) :]
+    front = _front(others, rng)
+    others = [f for f in others if f not in front]
+    before = " ".join(f.before for f in front)
+    room = max(0, limit - len(viewed) - (1 if front else 0))
+    on_noun, rest = others[:room] + viewed, others[room:]
     if quantity:
-        head = counted(quantity, noun, figure=rng.chance(0.25))
-        head = f"the {head}" if viewed and quantity > 1 and False else head
+        head = counted(quantity, noun, figure=rng.chance(0.25), before=before)
+    elif viewed:
+        head = f"the {before} {bare(noun)}" if before else f"the {bare(noun)}"
     else:
-        head = f"the {noun}" if viewed else some(noun)
+        head = some(noun, before)
     # Relative clauses go last, or what follows would hang on the wrong verb.
-    on_noun.sort(key=lambda f: f.text.startswith(_RELATIVE))
     relatives = [f.text for f in on_noun if f.text.startswith(_RELATIVE)]
     plain = [f.text for f in on_noun if not f.text.startswith(_RELATIVE)]
     phrase = " ".join([head, *plain])
     if relatives:
-        phrase += " " + " and ".join(_agree(r, noun, quantity) for r in relatives)
+        clauses = [_agree(r, noun, quantity) for r in relatives]
+        # "I viewed recently" needs its "that" after another clause.
+        clauses[1:] = [c if c.startswith("that") else f"that {c}" for c in clauses[1:]]
+        phrase += " " + " and ".join(clauses)
     return phrase, rest
+
+
+def _front(fragments: Sequence[Fragment], rng: Rng) -> list[Fragment]:
+    """Fragments to put before the noun: a brand and a name, or a look; often none."""
+    groups = (("brand", "title"), ("color", "material", "variant"))
+    group = groups[rng.below(2)]
+    if not rng.chance(0.45):
+        return []
+    found = [f for f in fragments if f.kind in group and f.before]
+    found.sort(key=lambda f: group.index(f.kind))
+    return found if group[0] == "brand" else found[:1]
 
 
 _VERBS = {"costs": "cost", "ships": "ship", "gets": "get", "arrives": "arrive", "takes": "take",
@@ -523,7 +633,8 @@ def _open_one(environment: str, noun: str, fragments: list[Fragment], rng: Rng) 
     if len(rest) == 1 and limit == 2:
         phrase, rest = _item(noun, fragments, rng, 3)
     frames = P.OPEN_ONE.get(environment, P.OPEN_ONE["cart"])
-    out = [sentence(_bare(rng.choice(frames), {"x": phrase}))]
+    it = "them" if _many(noun, fragments) else "it"
+    out = [sentence(_bare(rng.choice(frames), {"x": phrase, "it": it}))]
     out += _more(noun, rest, _many(noun, fragments), rng)
     return out + _whole_sentences(fragments)
 
@@ -538,14 +649,8 @@ def _open_many(items: list[tuple[str, list[Fragment]]], rng: Rng) -> list[str]:
         lines = [rng.choice(P.OPEN_LIST) + "\n"]
         for noun, fragments in items:
             phrase, rest = _item(noun, fragments, rng, 3)
-            line = f"- {phrase}"
-            if rest:
-                line += ". " + " ".join(_more(noun, rest, _many(noun, fragments), rng))
-            whole = _whole_sentences(fragments)
-            if whole:
-                line = sentence(line).removeprefix("- ")
-                line = f"- {line} {' '.join(whole)}"
-            lines.append(line + "\n")
+            more = _more(noun, rest, _many(noun, fragments), rng) + _whole_sentences(fragments)
+            lines.append(f"- {'. '.join([phrase, ' '.join(more)]) if more else phrase}\n")
         return lines
     out: list[str] = []
     frames_next = rng.shuffled(P.NEXT_ITEM)

@@ -75,8 +75,14 @@ def _head(noun: str) -> tuple[str, str]:
     return noun[:cut], noun[cut:]
 
 
+def bare(noun: str) -> str:
+    """The noun after "the": ``pair of headphones`` -> ``headphones``."""
+    return noun.removeprefix("pair of ")
+
+
 def is_plural(noun: str) -> bool:
-    """True for ``running shoes``, false for ``wine glass``, ``canvas`` or ``shampoo``."""
+    """True for ``running shoes`` and ``pair of socks``, false for ``canvas`` or ``shampoo``."""
+    noun = bare(noun)
     last = re.split(r"[\s\-]", _head(noun)[0].casefold())[-1]
     if last in _PAIRS or last in _IRREGULAR.values():
         return last not in _IRREGULAR
@@ -94,8 +100,13 @@ def is_mass(noun: str) -> bool:
 
 
 def is_pair(noun: str) -> bool:
-    """True for ``hiking boots``: counted in pairs."""
-    return re.split(r"[\s\-]", _head(noun)[0].casefold())[-1] in _PAIRS
+    """True for ``pair of headphones`` and ``hiking boots``: counted in pairs."""
+    if noun.startswith("pair of "):
+        return True
+    parts = re.split(r"[\s\-]", _head(noun)[0].casefold())
+    if parts[-1] == "glasses":
+        return len(parts) == 1 or parts[-2] in ("reading", "safety", "sun", "eye", "light", "kids")
+    return parts[-1] in _PAIRS
 
 
 def plural(noun: str) -> str:
@@ -118,13 +129,17 @@ def plural(noun: str) -> str:
     return head[:cut] + last + rest
 
 
-def some(noun: str) -> str:
-    """The noun as first mentioned: ``a desk lamp``, ``some shampoo``, ``a pair of socks``."""
-    if is_pair(noun):
-        return f"a pair of {noun}"
+def some(noun: str, before: str = "") -> str:
+    """The noun as first mentioned: ``a desk lamp``, ``some shampoo``, ``a pair of red socks``.
+
+    ``before`` stands in front of the noun: ``an orange lamp``.
+    """
+    thing = f"{before} {bare(noun)}" if before else bare(noun)
+    if noun.startswith("pair of "):
+        return f"a pair of {thing}"
     if is_plural(noun) or is_mass(noun):
-        return f"some {noun}"
-    return f"{article(noun)} {noun}"
+        return f"some {thing}"
+    return f"{article(thing)} {thing}"
 
 
 def number_word(n: int) -> str:
@@ -136,16 +151,17 @@ def number_word(n: int) -> str:
     return _TENS[n // 10] + (f"-{NUMBER_WORDS[n % 10]}" if n % 10 else "")
 
 
-def counted(n: int, noun: str, figure: bool = False) -> str:
-    """``two wall chargers``, ``2 pairs of socks``, ``one shampoo`` -> ``one pack of shampoo``."""
+def counted(n: int, noun: str, figure: bool = False, before: str = "") -> str:
+    """``two wall chargers``, ``2 pairs of socks``, ``one pack of shampoo``, ``two red lamps``."""
     number = str(n) if figure else number_word(n)
+    lead = f"{before} " if before else ""
     if is_pair(noun):
-        return f"{number} {'pair' if n == 1 else 'pairs'} of {noun}"
+        return f"{number} {'pair' if n == 1 else 'pairs'} of {lead}{bare(noun)}"
     if is_plural(noun):
-        return f"{number} {'set' if n == 1 else 'sets'} of {noun}"
+        return f"{number} {'set' if n == 1 else 'sets'} of {lead}{noun}"
     if is_mass(noun):
-        return f"{number} {'pack' if n == 1 else 'packs'} of {noun}"
-    return f"{number} {noun if n == 1 else plural(noun)}"
+        return f"{number} {'pack' if n == 1 else 'packs'} of {lead}{noun}"
+    return f"{number} {lead}{noun if n == 1 else plural(noun)}"
 
 
 def number(value: float | int) -> str:
@@ -180,16 +196,23 @@ def joined(parts: Sequence[str], last: str = "and", oxford: bool = False) -> str
     return f"{', '.join(parts[:-1])}{comma} {last} {parts[-1]}"
 
 
+_PROPER = frozenset(
+    "Turkish German Egyptian Italian French American Damascus California Japanese Swiss Danish "
+    "English Irish Persian Moroccan Indian Scandinavian Swedish Spanish Mexican Chinese Tibetan "
+    "Himalayan Dutch Lightning Bluetooth Ethernet Thunderbolt Zigbee Velcro Teflon Kevlar Lycra "
+    "Christmas Halloween Easter".split()
+)
+
+
 def plain_value(value: str) -> str:
     """A catalog value as written mid-sentence: ``Matte Black`` -> ``matte black``; ``USB-C``,
-    ``XL`` and ``ABS Plastic`` keep their capitals."""
+    ``XL``, ``ABS plastic`` and ``Turkish cotton`` keep their capitals."""
 
     def word(match: re.Match[str]) -> str:
         text = match.group()
-        return text.lower() if len(text) > 1 and text[1:].islower() else text
+        keep = text in _PROPER or len(text) < 2 or not text[1:].islower()
+        return text if keep else text.lower()
 
-    if re.fullmatch(r"(?:Lightning|Bluetooth|Wi-Fi|Ethernet|Thunderbolt.*|MagSafe|Qi.*)", value):
-        return value
     return re.sub(r"[A-Za-z]+", word, value.strip())
 
 
