@@ -9,6 +9,7 @@ columns (about 60 bytes a product).
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import tempfile
@@ -120,6 +121,14 @@ def _draft_types() -> dict[str, Any]:
     types["path"] = pl.List(pl.String)
     types["place"] = pl.String
     return {name: types[name] for name in DRAFT_FIELDS}
+
+
+def lists_of(values: Sequence[Sequence[str] | None]) -> pl.Series:
+    """A column of lists of text; Arrow builds one ten times as fast as polars."""
+    import polars as pl
+    import pyarrow as pa
+
+    return pl.Series(pl.from_arrow(pa.array(values, type=pa.large_list(pa.large_string()))))
 
 
 class Draft:
@@ -348,7 +357,11 @@ def _spill(
 
     def flush() -> None:
         file = folder / f"{len(files):06d}.arrow"
-        pl.DataFrame(columns, schema=types).write_ipc(file, compression="lz4")
+        data = {
+            name: lists_of(values) if types[name] == pl.List(pl.String) else values
+            for name, values in columns.items()
+        }
+        pl.DataFrame(data, schema=types).write_ipc(file, compression="lz4")
         files.append(file)
         for values in columns.values():
             values.clear()
@@ -365,7 +378,7 @@ def _spill(
             _give_choice(values, report.seed)
         for name in DRAFT_FIELDS:
             columns[name].append(values.get(name))
-        columns["place"][-1] = draft.place
+        columns["place"][-1] = draft.place.encode("utf-8", "replace").decode("utf-8")
         if len(columns["place"]) >= chunk:
             flush()
     if columns["place"]:
@@ -753,8 +766,8 @@ class Prices:
         ):
             order = np.argsort(codes, kind="stable")
             sorted_codes, sorted_cents = codes[order], cents[order]
-            edges = np.flatnonzero(np.diff(sorted_codes, prepend=-1))
-            for start, stop in zip(edges, [*edges[1:], len(sorted_codes)], strict=True):
+            edges = [*np.flatnonzero(np.diff(sorted_codes, prepend=-1)).tolist(), len(codes)]
+            for start, stop in itertools.pairwise(edges):
                 if stop - start >= _ENOUGH_PRICES:
                     table[sorted_codes[start]] = self._add(sorted_cents[start:stop], why)
         self.by_department = by_department
@@ -905,7 +918,7 @@ def _complete(
         if len(fields) > 1 or native[row]:
             filled[row] = sorted(set(fields), key=order.__getitem__)
     types = column_types()
-    out["filled_fields"] = pl.Series(filled, dtype=types["filled_fields"])
+    out["filled_fields"] = lists_of(filled)
     for name in (*TEXT_ATTRIBUTES, *NUMBER_ATTRIBUTES, "description", "features"):
         if name in TEXT_ATTRIBUTES or name in NUMBER_ATTRIBUTES:
             known = n - out[name].null_count() - (colored if name == "color" else 0)

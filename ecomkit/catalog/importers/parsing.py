@@ -8,11 +8,13 @@ same text gives the same figure on every machine.
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 import unicodedata
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 MAX_PRICE_CENTS = 10_000_000
 """Prices above 100,000 dollars are taken for errors."""
@@ -37,6 +39,22 @@ class Reading(NamedTuple):
     missing: bool = False
 
 
+F = TypeVar("F", bound=Callable[..., Reading])
+
+
+def _remembered(parse: F) -> F:
+    """Answers for short texts are kept: a catalog repeats its colours, weights and prices."""
+    kept = functools.lru_cache(maxsize=1 << 15)(parse)
+
+    @functools.wraps(parse)
+    def read(value: Any, *more: Any, **named: Any) -> Reading:
+        if type(value) is str and len(value) <= 80:
+            return kept(value, *more, **named)
+        return parse(value, *more, **named)
+
+    return cast(F, read)
+
+
 ABSENT = Reading(None, "absent", True)
 
 _NOTHING = frozenset(
@@ -57,7 +75,6 @@ def is_nothing(value: Any) -> bool:
 # --- text ------------------------------------------------------------------------------------
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,300}>|<!--.{0,300}?-->", re.S)
-_SIMPLE = re.compile(r"[ -%'-;=?-~]*\Z")  # printable ASCII but for & and < >
 _INVISIBLE = {
     *range(0x200B, 0x2010),
     *range(0x202A, 0x202F),
@@ -72,8 +89,10 @@ def clean_text(value: Any) -> str:
     surrogates; runs of white space become one space. Anything but text gives ''."""
     if not isinstance(value, str):
         return ""
-    if _SIMPLE.match(value):
-        return " ".join(value.split()) if "  " in value or value[:1] == " " else value.rstrip()
+    if value.isascii() and "&" not in value and "<" not in value:
+        plain = " ".join(value.split())
+        if plain.isprintable():
+            return plain
     if "&" in value:
         value = html.unescape(value)
     if "<" in value:
@@ -99,6 +118,7 @@ def cut(text: str, limit: int) -> str:
     return (head[:space] if space > limit // 2 else head).rstrip(" ,;:-|") + "…"
 
 
+@_remembered
 def parse_text(value: Any, limit: int = MAX_VALUE) -> Reading:
     """A short text value, such as a colour or brand. Numbers become text, lists are joined."""
     if is_nothing(value):
@@ -126,6 +146,12 @@ def parse_text(value: Any, limit: int = MAX_VALUE) -> Reading:
 _NUMBER = r"(?:\d{1,3}(?:[,\u00a0 ]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)"
 
 
+_EURO = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d{1,2}", re.A)
+_COMMA = re.compile(r"[+-]?\d+,\d{1,2}", re.A)
+_GROUPED = re.compile(r"[+-]?\d{1,3}([, ]\d{3})+(\.\d*)?", re.A)
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.A)
+
+
 def to_decimal(value: Any) -> Decimal | None:
     """A finite decimal from a number or from the text of one ('1,299.50', '12,5'); else None."""
     if isinstance(value, bool) or value is None:
@@ -141,13 +167,13 @@ def to_decimal(value: Any) -> Decimal | None:
     if not isinstance(value, str) or len(value) > 60:
         return None
     text = value.strip().replace("\u00a0", " ")
-    if re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+,\d{1,2}", text, re.A):
+    if _EURO.fullmatch(text):
         text = text.replace(".", "").replace(",", ".")
-    elif re.fullmatch(r"[+-]?\d+,\d{1,2}", text, re.A):
+    elif _COMMA.fullmatch(text):
         text = text.replace(",", ".")
-    elif re.fullmatch(r"[+-]?\d{1,3}([, ]\d{3})+(\.\d*)?", text, re.A):
+    elif _GROUPED.fullmatch(text):
         text = text.replace(",", "").replace(" ", "")
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", text, re.A):
+    if not _PLAIN.fullmatch(text):
         return None
     try:
         number = Decimal(text)
@@ -164,6 +190,7 @@ _JUNK = re.compile(r"#[\w-]+\s*\{[^}]*\}|[.#][\w-]+(?:\s[.#]?[\w:-]+)*\s*\{[^}]*
 _SAVE = re.compile(r"(?i)\b(?:you save|save|was|list(?: price)?|rrp|msrp)\b\s*:?.*")
 _SPLIT_CENTS = re.compile(r"\$\s(\d{1,3}(?:,?\d{3})*)\s(\d{2})(?=\s|\Z)")
 _DOTTED_CENTS = re.compile(r"\$\s(\d+)\s\.\s(\d{2})(?=\s|\Z)")
+_PLAIN_LONG = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", re.A)
 _AMOUNT = re.compile(
     r"(?P<sign>-)?\s?(?P<currency>US\$|C\$|CA\$|A\$|\$|£|€|¥|₹|USD|EUR|GBP|Rs\.?)?\s?"
     r"(?P<minus>-)?(?P<number>\d{1,3}(?:\.\d{3})+,\d{2}(?!\d)|" + _NUMBER + r")"
@@ -171,6 +198,7 @@ _AMOUNT = re.compile(
 )
 
 
+@_remembered
 def parse_price(value: Any, unit: str = "dollars") -> Reading:
     """A price in whole cents.
 
@@ -186,6 +214,8 @@ def parse_price(value: Any, unit: str = "dollars") -> Reading:
     note = ""
     if isinstance(value, str) and to_decimal(value) is None:
         text = clean_text(_JUNK.sub(" ", value[:2000]))
+        if _PLAIN_LONG.fullmatch(text):
+            return Reading(None, "absurd number")
         text = _DOTTED_CENTS.sub(r"$\1.\2", _SPLIT_CENTS.sub(r"$\1.\2", text))
         text = _SAVE.sub("", text) or text
         found = [m for m in _AMOUNT.finditer(text) if (m["after"] or "").strip() != "%"]
@@ -310,6 +340,7 @@ _MEASURE = re.compile(
 )
 
 
+@_remembered
 def parse_measure(value: Any, attribute: str, unit: str | None = None) -> Reading:
     """A weight in pounds, a screen size in inches or a wattage in watts.
 
@@ -390,6 +421,7 @@ def parse_screen_size(value: Any, unit: str | None = None) -> Reading:
     return parse_measure(value, "screen_size_inches", unit)
 
 
+@_remembered
 def parse_rating(value: Any) -> Reading:
     """Stars from 1.0 to 5.0 with one decimal; '4.5 out of 5 stars' is read, 0 means none."""
     if is_nothing(value):
@@ -412,6 +444,7 @@ def parse_rating(value: Any) -> Reading:
 _SHORT = {"k": 1_000, "m": 1_000_000}
 
 
+@_remembered
 def parse_count(value: Any, limit: int = MAX_COUNT) -> Reading:
     """A whole number from 0 to ``limit``: 1234, 1234.0, '1,234', '1,234 ratings', '1.2K'."""
     if is_nothing(value):
@@ -442,6 +475,7 @@ _DAYS = re.compile(
 )
 
 
+@_remembered
 def parse_ship_days(value: Any) -> Reading:
     """Days until delivery, 0–14: 3, '3', '2-4 days' (the later), '24 hours', 'same day'.
 
@@ -477,6 +511,7 @@ _YES = frozenset({"true", "yes", "y", "in stock", "instock", "available", "on st
 _NO = frozenset({"false", "no", "out of stock", "outofstock", "unavailable", "sold out"})
 
 
+@_remembered
 def parse_stock(value: Any) -> Reading:
     """Units in stock. 'out of stock' and False are 0; 'in stock' and True say that there are
     some but not how many: no value, with that as the reason, and not missing either."""

@@ -423,7 +423,7 @@ def _csv_records(
             taken.append(item)
             yield item[1]
 
-    reader = csv.reader(feed(), delimiter=delimiter)
+    reader = csv.reader(feed(), delimiter=delimiter, strict=True)
     while True:
         taken.clear()
         try:
@@ -435,7 +435,16 @@ def _csv_records(
             return
         except csv.Error as error:
             cells = []
-            problem = "quote never closed" if "field larger" in str(error) else _short(error)
+            text = str(error)
+            unclosed = len(taken) > 1 or "field larger" in text or "unexpected end" in text
+            problem = "quote never closed" if unclosed else "broken quotes"
+            if len(taken) == 1 and width:
+                cells = _backslashed(taken[0][1], delimiter)
+                if len(cells) == width:
+                    report.note(
+                        "adjusted", "(row)", "quotes escaped by backslashes", f"line {taken[0][0]}"
+                    )
+                    problem = ""
         if not taken:
             return
         if problem:
@@ -449,11 +458,22 @@ def _csv_records(
                 extra = len(taken) - 1
                 report.rows_read += extra
                 report.note("dropped", "(row)", "inside an unclosed quote", count=extra)
-            reader = csv.reader(feed(), delimiter=delimiter)
+            reader = csv.reader(feed(), delimiter=delimiter, strict=True)
             continue
         if not width and any(cell.strip() for cell in cells):
             width = len(cells)
         yield taken[0][0], cells
+
+
+def _backslashed(line: str, delimiter: str) -> list[str]:
+    """The fields of a line whose quotes are escaped by backslashes; none if they are not."""
+    if '\\"' not in line:
+        return []
+    style: dict[str, Any] = {"escapechar": "\\", "doublequote": False, "strict": True}
+    try:
+        return next(csv.reader([line], delimiter=delimiter, **style), [])
+    except csv.Error:
+        return []
 
 
 # --- parquet -----------------------------------------------------------------------------------

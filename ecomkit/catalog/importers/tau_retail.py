@@ -166,10 +166,12 @@ def _variants(draft: Draft, raw: Any, taken: set[str]) -> list[dict[str, Any]]:
             continue
         options = entry.get("options")
         pairs = [
-            (p.clean_text(str(name)), value.value)
+            (p.clean_text(name), p.cut(p.clean_text(option), p.MAX_VALUE))
             for name, option in (options.items() if isinstance(options, dict) else ())
-            if (value := p.parse_text(option)).value is not None and p.clean_text(str(name))
+            if p.clean_text(name) and p.clean_text(option)
         ]
+        if isinstance(options, dict) and len(pairs) < len(options):
+            draft.note("ignored", "variants", "an option that is no text", options)
         available = entry.get("available")
         if isinstance(available, bool):
             stock = 0
@@ -217,6 +219,13 @@ STATUS: dict[str, str] = {
 """τ-bench's order status → the world's. Later ones ('return requested') count as delivered."""
 
 CARRIERS: tuple[str, ...] = ("UPS", "FedEx", "USPS", "DHL")
+PAYMENTS: dict[str, str] = {"gift_card": "gift card", "paypal": "PayPal", "credit_card": "card"}
+TIERS: dict[str, int] = {"Standard": 6, "Silver": 3, "Gold": 2, "Platinum": 1}
+"""Membership tiers, as the shop's policies name them, and how often each is drawn."""
+REGION = "Contiguous US"
+_FAR = {"AK": "Alaska or Hawaii", "HI": "Alaska or Hawaii"} | dict.fromkeys(
+    ("PR", "GU", "VI", "AS", "MP"), "US territory"
+)
 DEFAULT_NOW = "2026-03-14T10:05:00"
 
 
@@ -236,9 +245,10 @@ class TauOrders:
 def read_tau_orders(path: str | Path, now: str = DEFAULT_NOW, seed: int = 0) -> TauOrders:
     """The orders and users of a τ-bench retail database.
 
-    An order is ``{"order_id", "user_id", "placed_at", "status", "expected_delivery" or
-    "delivered_at", "carrier", "lines": [{"line_id", "product_id", "variant_id", "quantity",
-    "unit_price_cents"}], "total_cents", "tracking_ids", "region", "filled_fields"}``; a user is
+    An order is ``{"order_id", "user_id", "placed_at", "status", "shipped_at"?,
+    "expected_delivery" or "delivered_at" or "cancelled_at", "carrier"?, "tracking_number"?,
+    "payment"?, "lines": [{"line_id", "product_id", "variant_id", "quantity",
+    "unit_price_cents"}], "subtotal_cents", "total_cents", "filled_fields"}``; a user is
     ``{"user_id", "name", "tier", "region", "orders", "filled_fields"}``. Order ids lose their
     '#'; an item listed several times becomes one line with that quantity.
 
@@ -302,8 +312,11 @@ def read_tau_orders(path: str | Path, now: str = DEFAULT_NOW, seed: int = 0) -> 
 
 def _region(row: Mapping[str, Any]) -> str:
     address = row.get("address")
-    state = address.get("state") if isinstance(address, dict) else None
-    return p.clean_text(state)
+    if not isinstance(address, dict):
+        return REGION
+    if str(address.get("country", "USA")).casefold() in ("canada", "ca", "can"):
+        return "Canada"
+    return _FAR.get(str(address.get("state", "")).upper(), REGION)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -347,31 +360,45 @@ def _order(key: str, row: Any, now: datetime, seed: int, problem: Any) -> dict[s
         problem(f"status {word[:40]!r} read as {status}")
     order_id = str(row.get("order_id", key)).lstrip("#")
     draw = rng("tau-order", seed, order_id)
-    ages = {"processing": (0, 2), "shipped": (2, 5), "delivered": (10, 60), "cancelled": (5, 60)}
-    age = timedelta(days=draw.between(*ages[status]), minutes=draw.between(15, 1200))
-    placed = now - age
-    days = draw.between(4, 9)
-    expected = (placed + timedelta(days=days)).replace(minute=0, second=0)
+    ages = {"processing": (0, 1), "shipped": (1, 3), "delivered": (10, 60), "cancelled": (5, 60)}
+    placed = now - timedelta(days=draw.between(*ages[status]), minutes=draw.between(15, 1200))
+    shipped = placed + timedelta(hours=draw.between(21, 28))
+    due = (placed + timedelta(days=draw.between(5, 9))).replace(second=0)
+    total = sum(line["quantity"] * line["unit_price_cents"] for line in lines)
     order: dict[str, Any] = {
         "order_id": order_id,
         "user_id": str(row.get("user_id", "")),
-        "placed_at": placed.isoformat(timespec="seconds"),
+        "placed_at": _stamp(placed),
         "status": status,
     }
+    if status in ("shipped", "delivered"):
+        order["shipped_at"] = _stamp(min(shipped, now))
     if status == "delivered":
-        order["delivered_at"] = expected.isoformat(timespec="seconds")
-    elif status != "cancelled":
-        order["expected_delivery"] = expected.date().isoformat()
-    order["carrier"] = draw.choice(CARRIERS)
-    order["lines"] = lines
-    order["total_cents"] = sum(li["quantity"] * li["unit_price_cents"] for li in lines)
-    order["tracking_ids"] = [
+        order["delivered_at"] = _stamp(due)
+    elif status == "cancelled":
+        order["cancelled_at"] = _stamp(placed + timedelta(hours=draw.between(1, 20)))
+    else:
+        order["expected_delivery"] = due.date().isoformat()
+    if status in ("shipped", "delivered"):
+        order["carrier"] = draw.choice(CARRIERS)
+    drawn = [name for name in order if name.endswith(("_at", "_delivery")) or name == "carrier"]
+    numbers = [
         str(number)
         for parcel in _listed(row.get("fulfillments"))
         if isinstance(parcel, dict)
         for number in _listed(parcel.get("tracking_id"))
     ]
-    order["region"] = _region(row)
-    date = {"delivered": ["delivered_at"], "cancelled": []}.get(status, ["expected_delivery"])
-    order["filled_fields"] = ["placed_at", *date, "carrier"]
+    if numbers:
+        order["tracking_number"] = numbers[0]
+    paid = [part for part in _listed(row.get("payment_history")) if isinstance(part, dict)]
+    if paid:
+        word = str(paid[0].get("payment_method_id", ""))
+        order["payment"] = next((v for k, v in PAYMENTS.items() if word.startswith(k)), "card")
+    order["lines"] = lines
+    order["subtotal_cents"] = order["total_cents"] = total
+    order["filled_fields"] = drawn
     return order
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
