@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -837,3 +839,35 @@ def test_a_call_costs_microseconds(plain_catalog: Catalog) -> None:
             best = min(best, (time.perf_counter() - began) / 50)
         # 2-30 us when measured (see scripts/benchmark); four times that is a defect.
         assert best < 200e-6, (name, best)
+
+
+# Orders that came with an import
+
+
+def test_every_tool_works_on_an_imported_account(tmp_path: Path) -> None:
+    folder = os.environ.get("ECOMKIT_REAL_DATA")
+    if not folder:
+        pytest.skip("needs ECOMKIT_REAL_DATA")
+    from ecomkit.catalog import open_catalog
+    from ecomkit.catalog.importers import read_tau_orders, write_import
+
+    source = Path(folder) / "tau_retail_db.json"
+    write_import(source, tmp_path / "tau")
+    catalog = open_catalog(tmp_path / "tau")
+    account = read_tau_orders(source)
+    kinds = set()
+    for order in account.orders[:300]:
+        world = World({"now": "2026-03-14T10:05:00", "orders": [order]}, catalog)
+        ctx = ToolContext(world, catalog, None, difficulty(0), 1, str)
+        shown = call(ctx, "order_get_status", {"order_id": "#" + order["order_id"]})
+        for line in shown["lines"]:
+            assert line["attributes"] == dict(
+                world.variant(line["variant_id"], line["product_id"]).attributes
+            )
+            assert world.stock(line["variant_id"]) >= 0
+            place = {"order_id": order["order_id"], "line_id": line["line_id"]}
+            checked = call(ctx, "return_check_eligibility", place)
+            result = call(ctx, "return_initiate", place)
+            kinds.add(result.get("error", "returned"))
+            assert ("return_id" in result) is checked["return_eligible"]
+    assert {"returned", "not_delivered"} <= kinds

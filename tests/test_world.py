@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ecomkit.errors import EpisodeError, UnknownName, UnknownProduct
 from ecomkit.records import Variant
-from ecomkit.world import World, money, normal_order_id, percent_of
+from ecomkit.world import World, discount_cents, money, normal_order_id, percent_of
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
@@ -289,3 +289,35 @@ def test_making_a_world_costs_microseconds(plain_catalog: Catalog) -> None:
         best = min(best, (time.perf_counter() - began) / 200)
     # 2 us when measured; a copy of the stock would take more than this.
     assert best < 50e-6
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 4)), min_size=1, max_size=5),
+    st.sampled_from([5, 15, 50]),
+    st.sampled_from([0, 5000, 20000]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_the_verifier_s_arithmetic_agrees_with_the_shop_s(
+    plain_catalog: Catalog,
+    moves: list[tuple[int, int]],
+    value: int,
+    minimum: int,
+    limited: bool,
+    expired: bool,
+) -> None:
+    found = code(
+        value=value,
+        min_spend_cents=minimum,
+        department=plain_catalog.product_at(moves[0][0]).department if limited else None,
+        expires_at="2026-01-01" if expired else None,
+    )
+    world = World(initial(codes=[found]), plain_catalog)
+    world.discount = "SPRING15"
+    for row, quantity in moves:
+        world.add_to_cart(variant_at(plain_catalog, row), quantity)
+    lines = [
+        (plain_catalog.product(line.product_id).department, line.total_cents) for line in world.cart
+    ]
+    assert discount_cents(found, lines, world.now) == world.cart_discount_cents()
