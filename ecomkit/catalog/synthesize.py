@@ -88,8 +88,6 @@ class _Tables:
         self.extras = _Pools([c.extras or ("",) for c in cats])
         self.features = _Pools([c.features for c in cats])
         self.uses = [c.use for c in cats]
-        self.nouns = [c.noun for c in cats]
-        self.plurals = [c.plural[:1].upper() + c.plural[1:] for c in cats]
         # Attribute values: one flat list over all attributes and categories.
         self.values = {a: _Pools([c.values.get(a, ()) for c in cats]) for a in ATTRIBUTES}
         self.said: list[str] = []
@@ -306,12 +304,9 @@ def synthesize_rows(seed: int, start: int, stop: int) -> pl.DataFrame:
     ending = np.array([99, 99, 99, 99, 95, 49, 0, 98], dtype=np.int64)
     ending = ending[draw.below("ending", lead, 8)]
     dollars = cents // 100
-    price = np.where(
-        dollars >= 300,
-        dollars // 5 * 500 + np.where(ending == 0, 0, -1 + 500 * 0),
-        dollars * 100 + ending,
-    )
-    price = np.maximum(price, 99)
+    # Dear things cost a round 5 dollars less a cent, or not less.
+    round_price = dollars // 5 * 500 - (ending != 0)
+    price = np.maximum(np.where(dollars >= 300, round_price, dollars * 100 + ending), 99)
     rating = t.rating[draw.below("rating", lead, 1024)]
     count = t.count[draw.below("count", lead, 1024)]
     wobble = draw.below("wobble", lead, 200)
@@ -397,7 +392,7 @@ def synthesize_rows(seed: int, start: int, stop: int) -> pl.DataFrame:
         {"a": lines[0], "b": fact, "c": lines[1], "d": lines[2], "e": habit}
     ).select(pl.concat_list("a", "b", "c", "d", "e").alias("features"))["features"]
 
-    kind = text(t.kinds.flat, pick(t.adjectives, cat, "adjective"))
+    kind = text(t.kinds.flat, adjective)
     use = text(t.uses, cat)
     closing = text(t.closings.flat, pick(t.closings, group, "closing"))
     sentence = pl.DataFrame(
@@ -406,16 +401,34 @@ def synthesize_rows(seed: int, start: int, stop: int) -> pl.DataFrame:
         tell=lines[0],
         more=lines[2],
         form=pl.Series(draw.below("tale", lead, 4)),
-        plural=text(t.plurals, cat),
     )
     tale = (
         pl.when(pl.col("form") == 0)
         .then(
-            pl.format("The {} {} is {} {}. {}. {}", "brand", "model", "kind", "use", "tell", "closing")
+            pl.format(
+                "The {} {} is {} {}. {}. {}", "brand", "model", "kind", "use", "tell", "closing"
+            )
         )
         .when(pl.col("form") == 1)
-        .then(pl.format("{} {}. {} made the {} for this: {} {}. {}", *["plural", "use"], "brand", "model", "kind", "use", "closing"))
-        .otherwise(pl.format("Meet the {} from {}, {} {}. {}. {}", "model", "brand", "kind", "use", "more", "closing"))
+        .then(
+            pl.format(
+                "{} made the {} to be {} {}. {}. {}. {}",
+                *("brand", "model", "kind", "use", "tell", "more", "closing"),
+            )
+        )
+        .when(pl.col("form") == 2)
+        .then(
+            pl.format(
+                "Looking for {} {}? Then look at the {} {}. {}. {}",
+                *("kind", "use", "brand", "model", "more", "closing"),
+            )
+        )
+        .otherwise(
+            pl.format(
+                "Meet the {} from {}, {} {}. {}. {}",
+                *("model", "brand", "kind", "use", "more", "closing"),
+            )
+        )
     )
     description = sentence.select(tale.alias("description"))["description"]
 
