@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -13,8 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 import ecomkit as ek
-from ecomkit import show
 from ecomkit.agents import AGENTS
+from ecomkit.catalog import Catalog
 from ecomkit.difficulty import LEVELS
 from ecomkit.errors import EcomkitError
 
@@ -62,39 +63,42 @@ def run(script: str, *words: object) -> None:
 def play_and_score(out: Path, catalog_path: Path) -> list[dict[str, Any]]:
     """Every agent on every episode: trajectories to ``out/trajectories``, one score row each."""
     catalog = ek.load_catalog(catalog_path)
-    levels = {d: ek.load_episodes(out / "episodes", "cart", split=f"d{d:02d}") for d in LEVELS}
-    total = len(AGENTS) * sum(len(rows) for rows in levels.values())
+    levels = {
+        d: [
+            ek.Episode.from_row(row)
+            for row in ek.load_episodes(out / "episodes", "cart", split=f"d{d:02d}")
+        ]
+        for d in LEVELS
+    }
+    total = len(AGENTS) * sum(len(episodes) for episodes in levels.values())
     scores: list[dict[str, Any]] = []
-    with tqdm(total=total, unit=" sessions", desc="playing and scoring") as bar:
+    with tqdm(total=total, unit=" sessions", desc="playing and scoring", disable=None) as bar:
         for agent in AGENTS:
-
-            def played(agent: str = agent) -> Iterator[ek.Trajectory]:
-                for d, rows in levels.items():
-                    episodes = [ek.Episode.from_row(row) for row in rows]
-                    for index, episode in enumerate(episodes):
-                        neighbour = episodes[index - 1] if len(episodes) > 1 else None
-                        bar.update()
-                        if agent == "neighbour" and neighbour is None:
-                            continue
-                        trajectory = ek.play(agent, episode, catalog, neighbour=neighbour)
-                        score = ek.score(trajectory, episode, catalog)
-                        scores.append(
-                            {
-                                "episode_id": episode.episode_id,
-                                "agent": agent,
-                                "difficulty": d,
-                                "reward": score.reward,
-                                "passed": score.passed,
-                                "termination": score.termination,
-                                "steps": score.steps,
-                                "par_turns": score.par_turns,
-                                "verdict": score.verdict,
-                            }
-                        )
-                        yield trajectory
-
-            ek.write_trajectories(played(), out / "trajectories" / f"{agent}.jsonl")
+            trajectories = []
+            for d, episodes in levels.items():
+                for trajectory, score in play_level(agent, episodes, catalog):
+                    trajectories.append(trajectory)
+                    scores.append(score_row(agent, d, score))
+                    bar.update()
+            ek.write_trajectories(trajectories, out / "trajectories" / f"{agent}.jsonl")
     return scores
+
+
+def play_level(
+    agent: str, episodes: list[ek.Episode], catalog: Catalog
+) -> Iterator[tuple[ek.Trajectory, ek.Score]]:
+    """One agent on the episodes of one difficulty, each scored by replay."""
+    for index, episode in enumerate(episodes):
+        if agent == "neighbour" and len(episodes) < 2:
+            continue
+        trajectory = ek.play(agent, episode, catalog, neighbour=episodes[index - 1])
+        yield trajectory, ek.score(trajectory, episode, catalog)
+
+
+def score_row(agent: str, d: int, score: ek.Score) -> dict[str, Any]:
+    """The flat part of a score."""
+    names = "episode_id reward passed termination steps par_turns verdict".split()
+    return {"agent": agent, "difficulty": d} | {name: getattr(score, name) for name in names}
 
 
 def print_tables(scores: list[dict[str, Any]]) -> None:
@@ -103,26 +107,25 @@ def print_tables(scores: list[dict[str, Any]]) -> None:
 
     table = pl.DataFrame(scores)
     for title, column, form in (
-        ("pass rate, %", pl.col("passed").mean() * 100, "{:.0f}"),
-        ("mean reward", pl.col("reward").mean(), "{:.2f}"),
+        ("pass rate, %", pl.col("passed").mean() * 100, "{:6.0f}"),
+        ("mean reward", pl.col("reward").mean(), "{:6.2f}"),
     ):
         cells = table.group_by("agent", "difficulty").agg(column.alias("value"))
         found = {(row["agent"], row["difficulty"]): row["value"] for row in cells.to_dicts()}
-        rows = [
-            {title: agent}
-            | {
-                f"d{d}": form.format(found[agent, d]) if (agent, d) in found else "–"
-                for d in LEVELS
-            }
-            for agent in AGENTS
-        ]
-        print("\n" + show.render_table(rows, width=200))
+        print(f"\n{title:<12}" + "".join(f"{f'd{d}':>6}" for d in LEVELS))
+        for agent in AGENTS:
+            values = [
+                form.format(found[agent, d]) if (agent, d) in found else "     –" for d in LEVELS
+            ]
+            print(f"{agent:<12}{''.join(values)}")
     print(f"\n{len(scores):,} sessions scored; {(table['verdict'] != 'valid').sum()} not valid.")
 
 
 def main() -> int:
     """Runs all steps; 0 if all went well."""
     options = arguments()
+    # Read when datasets is imported: a split opens too fast to need a bar.
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     started = time.perf_counter()
     out = Path(options.out) if options.out else default_folder()
     catalog, embeddings, episodes = out / "catalog", out / "embeddings", out / "episodes"
@@ -150,15 +153,16 @@ def main() -> int:
         print("\nquickstart: stopped; what was finished is kept", file=sys.stderr)
         return 130
     print_tables(scores)
+    command = os.path.relpath(Path(sys.executable).parent / "ecomkit")
     print(
         f"\nThat took {time.perf_counter() - started:.0f} seconds. Everything lies in {out}:\n"
         "  catalog/       the products          embeddings/      vectors and search index\n"
         "  episodes/      the tasks             trajectories/    what each agent did\n"
         "  scores.parquet one row a session\n\n"
         "Look at an episode, be the agent, look at a trajectory:\n"
-        f"  .venv/bin/ecomkit show {episodes} --difficulty 3\n"
-        f"  .venv/bin/ecomkit play --episodes {episodes} --catalog {catalog}\n"
-        f"  .venv/bin/ecomkit show {out}/trajectories/honest.jsonl --row 0"
+        f"  {command} show {episodes} --difficulty 3\n"
+        f"  {command} play --episodes {episodes} --catalog {catalog}\n"
+        f"  {command} show {out}/trajectories/honest.jsonl --row 0"
     )
     return 0
 

@@ -56,6 +56,21 @@ def test_submodules_do_not_hide_functions_of_their_name() -> None:
     assert run_python(code).split() == ["True", "7", "True", "True"]
 
 
+def test_no_submodule_hides_a_public_name() -> None:
+    code = """
+import importlib, pkgutil, sys, types
+import ecomkit
+for module in pkgutil.walk_packages(ecomkit.__path__, "ecomkit."):
+    importlib.import_module(module.name)
+for name, package in sorted(sys.modules.items()):
+    if name.split(".")[0] == "ecomkit":
+        for public in getattr(package, "__all__", ()):
+            if isinstance(getattr(package, public), types.ModuleType):
+                print(name, public)
+"""
+    assert run_python(code) == ""
+
+
 def test_type_checkers_see_the_same_names() -> None:
     source = (ROOT / "ecomkit/__init__.py").read_text()
     block = source.split("if TYPE_CHECKING:")[1].split("_HOME")[0]

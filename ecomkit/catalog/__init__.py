@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
 from ecomkit.catalog.store import COLUMNS, REQUIRED, Catalog, open_catalog, write_catalog
-from ecomkit.catalog.taxonomy import Category, Group, Taxonomy, load_taxonomy
 
-if TYPE_CHECKING:
-    import polars as pl
+# Imported now, so that no later import puts the module in place of the function.
+from ecomkit.catalog.synthesize import synthesize, synthetic_manifest
+from ecomkit.catalog.taxonomy import Category, Group, Taxonomy, load_taxonomy
 
 __all__ = [
     "COLUMNS",
@@ -24,17 +21,3 @@ __all__ = [
     "synthetic_manifest",
     "write_catalog",
 ]
-
-
-def synthesize(size: int, seed: int = 0, shard: int = 100_000) -> Iterator[pl.DataFrame]:
-    """The synthetic catalog, ``shard`` rows at a time; see :mod:`ecomkit.catalog.synthesize`."""
-    from ecomkit.catalog.synthesize import synthesize as make
-
-    return make(size, seed, shard)
-
-
-def synthetic_manifest(size: int, seed: int = 0, name: str | None = None) -> dict[str, Any]:
-    """Manifest entries for :func:`synthesize`."""
-    from ecomkit.catalog.synthesize import synthetic_manifest as make
-
-    return make(size, seed, name)
