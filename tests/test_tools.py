@@ -871,3 +871,25 @@ def test_every_tool_works_on_an_imported_account(tmp_path: Path) -> None:
             kinds.add(result.get("error", "returned"))
             assert ("return_id" in result) is checked["return_eligible"]
     assert {"returned", "not_delivered"} <= kinds
+
+
+def test_search_with_the_real_engine(catalog: Catalog) -> None:
+    axes = difficulty(0, search_depth=25, p_distractor=0.0)
+    ctx = context(catalog, axes, catalog.search_engine)
+    product = catalog.product_at(77)
+    filters = tools.filters_from(
+        [Constraint("category", "eq", product.category)], product.department
+    )
+    found = call(ctx, "catalog_search", {"query": product.title, "filters": filters})
+    assert found["results"][0]["product_id"] == product.product_id
+    assert all(card["category"] == product.category for card in found["results"])
+    ids = [card["product_id"] for card in reversed(found["results"])]
+    ranked = call(
+        ctx, "catalog_rerank", {"product_ids": ids, "reference_product_id": product.product_id}
+    )
+    assert ranked["results"][0]["product_id"] == product.product_id
+    scores = [entry["similarity"] for entry in ranked["results"]]
+    assert scores == sorted(scores, reverse=True)
+    json.dumps([found, ranked], allow_nan=False)
+    wide = call(ctx, "catalog_search", {"query": "something for the kitchen"})
+    assert (wide["total"], wide["pages"]) == (25, 3)

@@ -67,7 +67,7 @@ def printable(value: object, limit: int = 60) -> str:
     text = value if isinstance(value, str) else type(value).__name__
     cut = text[:limit]
     if not cut.isprintable():
-        cut = "".join(c if c.isprintable() else "\ufffd" for c in cut)
+        cut = "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in cut)
     return cut + "…" if len(text) > limit else cut
 
 
