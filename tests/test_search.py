@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -368,6 +369,15 @@ def test_department_limits_the_search(catalog: Catalog, search: Any) -> None:
 def test_odd_queries_get_results(search: Any, query: str) -> None:
     rows = search.search(query, depth=30)
     assert len(rows) == 30 and (rows == search.search(query, depth=60)[:30]).all()
+
+
+def test_ten_megabytes_are_no_trouble(search: Any) -> None:
+    begun = time.perf_counter()
+    for query in ("x" * 10_000_000, "lamp " * 2_000_000, " ".join(map(str, range(1_500_000)))):
+        assert len(search.search(query, depth=5)) == 5
+        assert len(search.search_many([query], depth=5)[0]) == 5
+    assert time.perf_counter() - begun < 2
+    assert max(map(len, search._queries)) <= 2000
 
 
 def test_depth_zero_and_beyond(search: Any) -> None:

@@ -37,6 +37,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -73,6 +74,7 @@ _MAX_WEIGHT = 40
 Vectors = NDArray[np.int8]
 
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
+_MAX_TEXT, _MAX_WORDS, _MAX_WORD = 8192, 256, 48
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _INCHES = re.compile(r"(?<=\d)(?:in\b|\s?in\.(?!\w)|\s?[\"”″])")
 _UNITS = {
@@ -98,8 +100,10 @@ def split_words(text: str) -> list[str]:
     """The distinct words of a text, in order of first appearance.
 
     Lower case, accents off, letters apart from digits; a number keeps its decimals and takes a
-    unit that follows it along, so "65W", "65 watts" and "65.0 Watt" all give "65watt".
+    unit that follows it along, so "65W", "65 watts" and "65.0 Watt" all give "65watt". Only the
+    first 8,192 characters, 256 words and 48 characters of a word count.
     """
+    text = text[:_MAX_TEXT]
     text = _INCHES.sub(" inch ", text)
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
@@ -123,7 +127,7 @@ def split_words(text: str) -> list[str]:
             words[word] = None
     if number:
         words[number] = None
-    return list(words)
+    return list(dict.fromkeys(word[:_MAX_WORD] for word in islice(words, _MAX_WORDS)))
 
 
 def _plain(number: str) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LONGEST_KEPT = 2000
+"""Results of longer queries are not remembered: 4,096 of them must not fill the memory."""
+
 
 class _Recent(OrderedDict[Hashable, T]):
     """The last ``limit`` entries used."""
@@ -83,7 +86,9 @@ class SearchEngine:
         """int8 vector of a query (remembered)."""
         found = self._queries.find(query)
         if found is None:
-            found = self._queries.keep(query, self.encoder.encode_query(query))
+            found = self.encoder.encode_query(query)
+            if len(query) <= _LONGEST_KEPT:
+                self._queries.keep(query, found)
         return found
 
     def search(
@@ -121,7 +126,8 @@ class SearchEngine:
             found = self.index.search(self.encode(query), depth, rows)
             for array in found:
                 array.flags.writeable = False
-            self._results.keep(key, found)
+            if len(query) <= _LONGEST_KEPT:
+                self._results.keep(key, found)
         return found
 
     def search_many(
@@ -134,10 +140,13 @@ class SearchEngine:
     ) -> list[Rows]:
         """:meth:`search` for each query, encoding them together."""
         asked = tuple(filters or ())
-        fresh = [q for q in dict.fromkeys(queries) if q not in self._queries]
+        fresh = [
+            q for q in dict.fromkeys(queries) if len(q) <= _LONGEST_KEPT and q not in self._queries
+        ]
         for start in range(0, len(fresh), 1024):
             part = fresh[start : start + 1024]
-            for query, vector in zip(part, self.encoder.encode_queries(part), strict=True):
+            vectors = self.encoder.encode_queries(part)
+            for query, vector in zip(part, vectors, strict=True):
                 self._queries.keep(query, vector)
         return [
             self.search(query, depth=depth, filters=asked, department=department)
