@@ -29,7 +29,7 @@ from ecomkit.catalog.importers import (
 )
 from ecomkit.catalog.importers import parsing as p
 from ecomkit.catalog.importers.amazon_2020 import brand_at_start, maker_name
-from ecomkit.catalog.importers.common import nouns_for
+from ecomkit.catalog.importers.common import category_nouns, nouns_for
 from ecomkit.errors import ImportProblem, UnknownName
 
 QUICK = settings(
@@ -623,6 +623,39 @@ def test_nouns(category: str, noun: str) -> None:
     assert nouns_for(category)[0] == noun
 
 
+def test_nouns_differ() -> None:
+    categories = ["Costumes", "Costumes (Girls)", "Costumes (Boys)", "Other Toys", "Toys", "Other"]
+    categories += ["Stuffed Animals & Plush Toys", "Stuffed Animals & Teddy Bears"]
+    categories += ["Other Clothing, Shoes & Jewelry", "Clothing, Shoes & Jewelry", "Items"]
+    found = category_nouns(categories)
+    assert set(found) == set(categories)
+    singles = [one for one, _ in found.values()]
+    assert len(set(singles)) == len(singles)
+    assert found["Costumes (Girls)"] == ["girls costume", "girls costumes"]
+    assert found["Stuffed Animals & Teddy Bears"][0] == "teddy bear"
+    assert found["Clothing, Shoes & Jewelry"][0] == "clothing item"
+
+
+@pytest.mark.parametrize(
+    ("raw", "age"),
+    [
+        ("36months-10years", "3-10 years"),
+        ("14yearsandup", "14 years and up"),
+        ("14 years and up", "14 years and up"),
+        ("18months-3years", "18 months to 3 years"),
+        ("12month-2years", "1-2 years"),
+        ("4-15years", "4-15 years"),
+        ("3 months - 8 years", "3 months to 8 years"),
+        ("Adult", "adult"),
+        ("12 - 18 months", "12-18 months"),
+        ("3+", "3 years and up"),
+        ("24monthsandup", "2 years and up"),
+    ],
+)
+def test_ages(raw: str, age: str) -> None:
+    assert p.tidy_age(raw) == age
+
+
 # --- Amazon 2020 -------------------------------------------------------------------------------
 
 HEADER_2020 = (
@@ -643,7 +676,7 @@ def row_2020(number: int, **changes: str) -> dict[str, str]:
         "About Product": "Make sure this fits by entering your model number. | 100 pieces | Thick",
         "Product Specification": "ProductDimensions:3x4inches|ItemWeight:12.8ounces|ASIN:B07D36747F"
         "|Manufacturerrecommendedage:36months-10years",
-        "Technical Details": "Go to your orders and start the return Select the ship method Ship it! "
+        "Technical Details": "Go to your orders and start the return Select the method Ship it! "
         "| show up to 2 reviews by default A puzzle of a lake. | 12.8 ounces (View shipping rates "
         "and policies)",
         "Product Url": f"https://www.example.com/A-Puzzle/dp/B{number:09d}",
@@ -672,7 +705,7 @@ def test_amazon_2020(tmp_path: Path) -> None:
     first = frame.row(0, named=True)
     assert first["product_id"] == "B000000000" and first["title"] == "Wooden Puzzle 0"
     assert (first["color"], first["weight_lbs"]) == ("red", 0.8)
-    assert first["age_range"] == "36 months - 10 years"
+    assert first["age_range"] == "3-10 years"
     assert first["features"] == ["100 pieces", "Thick"]
     assert first["description"] == "A puzzle of a lake."
     assert (first["department"], first["category"]) == ("Toys & Games", "Jigsaw Puzzles")
@@ -812,13 +845,14 @@ def test_tau_products(tmp_path: Path, indent: int | None) -> None:
     assert shirt["price_cents"] == 4900  # the cheapest that can be bought
     assert shirt["material"] == "cotton" and shirt["color"] is None
     variants = shirt["variants"]
-    assert [v["variant_id"] for v in variants] == ["11", "12", "13"]
-    assert {q["name"]: q["value"] for q in variants[2]["attributes"]} == {
+    # the one that gives the price, the others in stock, the sold-out ones
+    assert [v["variant_id"] for v in variants] == ["13", "11", "12"]
+    assert {q["name"]: q["value"] for q in variants[0]["attributes"]} == {
         "color": "red",
         "size": "S",
         "material": "cotton",
     }
-    assert variants[1]["stock"] == 0 and 5 <= variants[0]["stock"] <= 60
+    assert variants[2]["stock"] == 0 and 5 <= variants[0]["stock"] <= 60
     assert shirt["stock"] == sum(v["stock"] for v in variants)
     assert "stock" in shirt["filled_fields"]
     lamp = frame.row(1, named=True)
@@ -829,8 +863,8 @@ def test_tau_products(tmp_path: Path, indent: int | None) -> None:
     write_import(path, tmp_path / "catalog")
     catalog = open_catalog(tmp_path / "catalog")
     assert [dict(v.attributes) for v in catalog.variants("100")][0] == {
-        "color": "blue",
-        "size": "M",
+        "color": "red",
+        "size": "S",
         "material": "cotton",
     }
 

@@ -92,9 +92,7 @@ def nouns_from_category(category: str) -> tuple[str, ...]:
     return (" ".join(one), " ".join(many))
 
 
-def rare_phrase(
-    title: str, brand: str, count: Callable[[str], int], hidden: Sequence[str]
-) -> str:
+def rare_phrase(title: str, brand: str, count: Callable[[str], int], hidden: Sequence[str]) -> str:
     """The one to four consecutive words of a title that fewest titles share.
 
     Args:
@@ -110,6 +108,9 @@ def rare_phrase(
         for length in (2, 3, 1, 4):
             part = tokens[start : start + length]
             if len(part) < length or part[0] in _FILLER or part[-1] in _FILLER:
+                continue
+            # The s of "Child's" is a word of its own here, and no way to begin or end a name.
+            if any(len(w) == 1 and w.isalpha() for w in (part[0], part[-1])):
                 continue
             phrase = " ".join(part)
             if not any(any(c.isalpha() for c in w) and len(w) > 2 for w in part):

@@ -13,10 +13,10 @@ from ecomkit.catalog.importers.common import (
     FILLABLE,
     Draft,
     Progress,
+    category_nouns,
     column_types,
     frames_of,
     missing_rule,
-    nouns_for,
 )
 from ecomkit.catalog.importers.mapping import load_mapping
 from ecomkit.catalog.importers.report import REPORT_FILE, ImportReport
@@ -186,7 +186,7 @@ def write_import(
     frames, report = import_catalog(
         source, format=format, mapping=mapping, missing=missing, seed=seed, progress=progress
     )
-    nouns = {category: list(nouns_for(category)) for category in sorted(report.categories)}
+    nouns = category_nouns(report.categories)
     if report.format == "tau-retail":
         nouns |= {c: list(pair) for c, pair in tau_retail.NOUNS.items() if c in nouns}
     manifest = write_catalog(

@@ -654,29 +654,62 @@ def nouns_for(category: str) -> tuple[str, str]:
     'Dolls & Accessories' → 'doll', 'Baby & Toddler Toys' → 'baby & toddler toy', 'Learning &
     Education' → 'learning & education item', 'Costumes (Girls)' → 'costume'.
     """
-    text = category.partition(" (")[0].rpartition(" > ")[2].casefold()
+    return _noun_choices(category)[0]
+
+
+def category_nouns(categories: Iterable[str]) -> dict[str, list[str]]:
+    """:func:`nouns_for` of all categories of a catalog, no two with a noun in common: where the
+    short form is taken, a longer one serves ('girls costume', 'teddy bear')."""
+    out: dict[str, list[str]] = {}
+    taken: set[str] = set()
+    for category in sorted(categories, key=lambda c: (" (" in c, c.startswith(f"{OTHER} "), c)):
+        for one, many in _noun_choices(category):
+            if one not in taken and many not in taken:
+                break
+        else:
+            one = many = category.casefold()
+        taken |= {one, many}
+        out[category] = [one, many]
+    return {category: out[category] for category in sorted(out)}
+
+
+def _noun_choices(category: str) -> list[tuple[str, str]]:
+    """Nouns for a category, the shortest first, the last one its whole name."""
+    name, _, bracket = category.partition(" (")
+    text = name.rpartition(" > ")[2].casefold()
+    left_over = text.startswith(f"{OTHER.casefold()} ")
     text = text.removeprefix(f"{OTHER.casefold()} ").strip()
     if not text or text == OTHER.casefold():
-        return "item", "items"
-    first = re.split(r"\s*(?:,|&|\band\b)\s*", text)[0].strip()
-    last = first.split()[-1] if first else ""
-    if (
-        first != text
-        and last.endswith("s")
-        and last != "games"
-        and last not in _MASS
-        and not last.endswith("ss")
-    ):
-        text = first
-    head = text.split()[-1]
-    one = "game" if head == "games" else naming.singular(head)
-    if head in _MASS:
-        one = head
-    if one != head and head not in _MASS:
-        return f"{text[: len(text) - len(head)]}{one}", text
-    if head.endswith("s") and head not in _MASS and not head.endswith("ss"):
-        return text, text
-    return f"{text} item", f"{text} items"
+        return [("item", "items"), ("other item", "other items")]
+    parts = [part for part in re.split(r"\s*(?:,|&|\band\b)\s*", text) if part]
+    phrases = [text]
+    last = parts[0].split()[-1] if parts else ""
+    if len(parts) > 1 and last.endswith("s") and last not in _MASS and last[-2:] != "ss":
+        phrases = [*parts, text]
+    elif "," in text:
+        phrases = [parts[0], text]
+    short, whole = _counted(phrases[0]), _counted(text)
+    found = [short]
+    for who in [bracket.rstrip(")").casefold()] if bracket else []:
+        found += [(f"{who} {one}", f"{who} {many}") for one, many in (short, whole)]
+    found += [_counted(part) for part in phrases[1:] if part.split()[-1] not in _MASS]
+    if left_over:
+        found += [
+            (f"{OTHER.casefold()} {one}", f"{OTHER.casefold()} {many}") for one, many in found
+        ]
+    return [*found, whole, (f"{text} item", f"{text} items")]
+
+
+def _counted(phrase: str) -> tuple[str, str]:
+    """One and several of a phrase in the plural; 'item' is added to what cannot be counted."""
+    head = phrase.split()[-1]
+    if head not in _MASS:
+        one = "game" if head == "games" else naming.singular(head)
+        if one != head:
+            return f"{phrase[: len(phrase) - len(head)]}{one}", phrase
+        if head.endswith("s") and not head.endswith("ss"):
+            return phrase, phrase
+    return f"{phrase} item", f"{phrase} items"
 
 
 def _variant_rules(files: Sequence[Path], plan: _Plan) -> dict[str, list[dict[str, Any]]]:

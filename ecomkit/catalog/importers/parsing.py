@@ -531,17 +531,35 @@ def parse_stock(value: Any) -> Reading:
 
 # --- attribute texts ---------------------------------------------------------------------------
 
-_AGE_WORDS = re.compile(
-    r"(?<=\d)(?=[A-Za-z])|(?<=[a-z])(?=\d)|(?<=years)(?=and)|(?<=months)(?=and)"
+_AGE = re.compile(
+    r"(\d{1,3})\s*(months?|years?|yrs?)?(?:\s*(?:-|–|to)\s*(\d{1,3})\s*(months?|years?|yrs?)"
+    r"|\s*(and up|\+|plus|& up))?\Z"
 )
 
 
 def tidy_age(text: str) -> str:
-    """'36months-10years' → '36 months - 10 years', '14yearsandup' → '14 years and up'."""
-    text = _AGE_WORDS.sub(" ", text)
-    text = re.sub(r"(?i)(?<=and)(?=up\b)", " ", text)
-    text = re.sub(r"\s*[-–]\s*", " - ", text)
-    return " ".join(text.split())
+    """Ages in one spelling: '36months-10years' → '3-10 years', '14yearsandup' → '14 years and
+    up', '18 months - 3 years' → '18 months to 3 years'. Other texts are left as they are."""
+    text = " ".join(text.lower().split())
+    match = _AGE.match(text.replace("andup", " and up"))
+    if not match or not (match[2] or match[4] or match[5]):
+        return text
+    low, high = int(match[1]), int(match[3] or 0)
+    last = "month" if (match[4] or match[2] or "y").startswith("m") else "year"
+    first = ("month" if match[2].startswith("m") else "year") if match[2] else last
+    if first == "month" and low and low % 12 == 0 and (not high or last == "year"):
+        first, low = "year", low // 12
+    if last == "month" and first == "year" and high % 12 == 0:
+        last, high = "year", high // 12
+    if match[3]:
+        if first == last or not low:
+            return f"{low}-{high} {last}s"
+        return f"{_ages(low, first)} to {_ages(high, last)}"
+    return _ages(low, first) + (" and up" if match[5] else "")
+
+
+def _ages(count: int, unit: str) -> str:
+    return f"{count} {unit}" + ("s" if count != 1 else "")
 
 
 def split_path(value: Any, delimiter: str | None = None) -> list[str]:

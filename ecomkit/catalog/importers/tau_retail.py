@@ -118,8 +118,12 @@ def _product(draft: Draft, key: str, row: Mapping[str, Any], taken: set[str]) ->
         draft.note("dropped", "variants", "no usable variant", row.get("variants"))
         return None
     values["variants"] = variants
-    in_stock = [v["price_cents"] for v in variants if v["stock"]]
-    values["price_cents"] = min(in_stock or [v["price_cents"] for v in variants])
+    # The cheapest that can be bought comes first and gives the product its price: what a
+    # customer gets who names no variant. Then the others in stock, then the sold-out ones.
+    in_stock = [v for v in variants if v["stock"]]
+    first = min(in_stock or variants, key=lambda v: v["price_cents"])
+    variants.sort(key=lambda v: (v is not first, not v["stock"]))
+    values["price_cents"] = first["price_cents"]
     values["stock"] = sum(v["stock"] for v in variants)
     values["filled_fields"] = ["stock"] if in_stock else []
     shelf = SHELF_OF.get(values["title"].casefold())
