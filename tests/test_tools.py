@@ -837,7 +837,7 @@ def test_a_call_costs_microseconds(plain_catalog: Catalog) -> None:
             for _ in range(50):
                 call(ctx, name, arguments)
             best = min(best, (time.perf_counter() - began) / 50)
-        # 2-30 us when measured (see scripts/benchmark); four times that is a defect.
+        # 2-30 us when measured (see scripts/bench_tools.py); four times that is a defect.
         assert best < 200e-6, (name, best)
 
 
