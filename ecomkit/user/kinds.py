@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the patterns read better whole
 """What an agent can ask about, and the words by which a customer recognises it.
 
 ``MENTIONS``: in a question, the word itself is enough (*any brand preference?*).
@@ -46,7 +47,7 @@ MENTIONS: dict[str, str] = {
     r"|alternatives?|sold[- ]out|out of stock|unavailable|run out|runs out",
     "checkout": r"check[- ]?out|check(?:ing)? out|checked out|place (?:the|this|your|an|that) order"
     r"|(?:complete|finali[sz]e|finish|process|make|submit) (?:the|your|this|that) (?:purchase|order)"
-    r"|pay now|buy (?:it|them|this|these) now|pay for",
+    r"|pay now|buy (?:it|them|this|these) now|pay for (?:it|them|this|these|everything) now",
     "discount_code": r"codes?|coupons?|vouchers?|promos?|promo codes?|promotions?|discounts?"
     r"|promotional codes?|offer codes?",
     "budget": r"budgets?|budgeted",
@@ -124,8 +125,8 @@ PATTERNS: dict[str, str] = {
     r"unavailable|n't available|not available|gone|runs? out|can't (?:get|find)|cannot (?:get|find)"
     r"|no longer|sells out|aren't|isn't)|in case (?:it|that|they|the)|(?:skip|leave) (?:it|them) out"
     r"|acceptable (?:alternative|substitute)|in its place|accept (?:a|an|another)",
-    "checkout": r"(?:shall|should|can|may|want|like) (?:i|me to|me|to) (?:\w+ ){0,3}?(?:order|buy|purchase)"
-    r" (?:it|them|this|these|that|everything)?|ready to (?:order|buy|pay|purchase)|proceed to (?:pay|"
+    "checkout": r"(?:shall|should|can|may|want|like) (?:i|me to|me) (?:\w+ ){0,3}?(?:order|buy|purchase)\b"
+    r"|(?:want|like) to (?:order|buy|pay|purchase)(?: (?:it|them|this|these|that|everything|all))? (?:now|right)|ready to (?:order|buy|pay|purchase)|proceed to (?:pay|"
     r"check)|(?:leave|keep) (?:it|them|everything) in the cart|place (?:it|them) as an order",
     "discount_code": r"money off",
     "budget": r"how much money|(?:in total|overall|altogether|for everything|all together)\b"
@@ -143,7 +144,7 @@ PATTERNS: dict[str, str] = {
     "order_line": r"(?:what|which)\b.{0,40}(?:return|send(?:ing)? back|refund(?:ed)?|go back|exchange\b(?! it))"
     r"|(?:which|what) (?:item|product|article|one|line)s?\b.{0,30}\border\b|item to return|which item"
     r"|(?:everything|all of it|all) or (?:just )?(?:one|some|a)|or the \w+.{0,30}(?:return|send back)",
-    "reason": r"what(?:'s| is| was)? (?:the )?(?:problem|issue|matter)|why\b|what (?:made|issue|problem|"
+    "reason": r"what(?:'s| is| was)? (?:the )?(?:problem|issue|matter\b)|why\b|what (?:made|issue|problem|"
     r"seems)|(?:is|was) it (?:\w+ )?(?:defective|broken|damaged|faulty)|did it not|didn't (?:you like|it)"
     r"|something wrong|change your mind|unhappy with|explain why",
     "condition": r"(?:been|already|have you|you|still) (?:\w+ )?(?:used|opened|worn|open|wear|use)\b"
@@ -163,7 +164,7 @@ PATTERNS: dict[str, str] = {
     r"have|look like)|anything (?:specific|particular|special)|something (?:specific|particular)"
     r"|what (?:kind|sort|type) of|which (?:one|\w+) (?:are you|did you) (?:thinking|mean|have in mind)"
     r"|exact product|tell me (?:about|what you (?:want|need|like))|more about|in more detail|help me identify"
-    r"|what (?:do|would) you (?:want|like|need)(?: from| in|$)",
+    r"|what (?:do|would) you (?:want|like|need)(?: from| in|[?]|$)",
     "anything_else": r"something else (?:you|i)|(?:is|are) there (?:any)?(?:thing)? ?(?:more|other|else)",
 }
 
@@ -172,7 +173,7 @@ VALUES: dict[str, str] = {
     r"|teal|turquoise|ivory|charcoal|burgundy|olive|lavender|coral|mint|tan|maroon",
     "size": r"small|medium|large|x-?large|xl|xxl|xs|extra large|twin|queen|king|full size",
     "material": r"cotton|linen|wool|silk|polyester|leather|steel|stainless|iron|alumini?um|wood|wooden"
-    r"|bamboo|plastic|ceramic|metal|nylon|denim|rubber|silicone|suede|oak|pine|marble|fleece",
+    r"|bamboo|plastic|ceramic|metal|nylon|denim|rubber|silicone|suede|oak|pine|marble|fleece|glass|velvet|microfiber|stoneware|porcelain|rattan|acrylic",
     "connector_type": r"usb-?c|usb-?a|usb|lightning|bluetooth|hdmi|micro-?usb|displayport|wireless"
     r"|magsafe|thunderbolt|ethernet|3\.5 ?mm",
     "item_form": r"gel|cream|powder|liquid|capsules?|tablets?|spray|lotions?|oils?|bar|stick|foam"

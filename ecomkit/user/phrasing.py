@@ -16,7 +16,6 @@ from ecomkit.user.words import (
     bare,
     counted,
     is_mass,
-    is_pair,
     is_plural,
     joined,
     money,
@@ -110,8 +109,8 @@ def _rows(kind: str, value: Mapping[str, Any], rng: Rng) -> tuple[Sequence[P.Pai
         return P.PAIRS["viewed", "eq"], {"v": ""}
     attribute, op, raw = value["attribute"], value["op"], value["value"]
     if attribute in NUMBER_ATTRIBUTES and isinstance(raw, str):
-        figure = re.match(r"[0-9]+(?:\.[0-9]+)?", raw)
-        raw = float(figure.group()) if figure else raw
+        digits = re.match(r"[0-9]+(?:\.[0-9]+)?", raw)
+        raw = float(digits.group()) if digits else raw
     if attribute == "title":
         op = "contains"
     if op == "between":
@@ -156,6 +155,8 @@ def _pairs(attribute: str, op: str) -> Sequence[P.Pair]:
 
 
 def _text_rows(attribute: str, op: str, raw: str) -> tuple[Sequence[P.Pair], dict[str, str]]:
+    if op not in ("eq", "contains"):
+        _pairs(attribute, op)  # raises: text has no bounds
     keep = attribute in _NAMES_KEPT or attribute == "connector_type"
     text = raw.strip() if keep else plain_value(raw)
     last = text.casefold().rsplit(" ", 1)[-1]
@@ -167,7 +168,8 @@ def _text_rows(attribute: str, op: str, raw: str) -> tuple[Sequence[P.Pair], dic
         return P.PAIRS["part", "eq"], {"v": text, "av": with_article}
     if attribute == "size":
         key = _size_key(text)
-        text = text.removeprefix("for ") if key == "fits" else text
+        if key == "fits":
+            text = re.sub(r" in$", " inches", text.removeprefix("for "))
     elif attribute == "skin_type":
         text = re.sub(r"\s*skin(?: types?)?$", "", text)
         key = "all" if text in ("all", "any", "every") else op
@@ -309,8 +311,15 @@ def phrase_statement(kind: str, value: Any, noun: str, rng: Rng) -> str:
 
     Args:
         kind: one of :data:`KINDS`.
-        value: the slot's value (see the module's README section on slots): a constraint dict,
-            ``{"attributes": {...}}``, ``{"quantity": 2}``, ``{"codes": [...]}`` and so on.
+        value: the slot's value. Attributes and ``title``: a constraint dict. ``variant``:
+            ``{"attributes": {...}}``. ``quantity``: ``{"quantity": 2}``. ``fallback``:
+            ``{"kind": "variant", "attributes"}``, ``{"kind": "skip"}`` or ``{"kind": "product",
+            "noun", "clues": [constraint dicts]}``. ``checkout``: ``{"checkout": true}``.
+            ``discount_code``: ``{"codes": [...]}``. ``budget``: ``{"cents"}``. ``priority``:
+            ``{"order": [dimensions]}``. ``replacement``: ``{"refund": true}`` or ``{"noun",
+            "clues"}``. Other kinds: ``{"text"}``, a noun phrase (order, order_line), a clause
+            (reason, ``it arrived broken``), an adjective (condition), a participle (project,
+            ``setting up an office``) or a whole question.
         noun: what the customer calls the item; empty for a sentence about "it".
         rng: decides the wording.
 
@@ -508,7 +517,7 @@ def _item(
     hung.sort(key=lambda f: _ORDER.get(f.kind, 50))
     viewed = [f for f in hung if f.kind == "viewed"]
     others = [f for f in hung if f.kind != "viewed"]
-    front = _front(others, rng)
+    front = _front(noun, others, rng)
     others = [f for f in others if f not in front]
     before = " ".join(f.before for f in front)
     room = max(0, limit - len(viewed) - (1 if front else 0))
@@ -531,13 +540,15 @@ def _item(
     return phrase, rest
 
 
-def _front(fragments: Sequence[Fragment], rng: Rng) -> list[Fragment]:
+def _front(noun: str, fragments: Sequence[Fragment], rng: Rng) -> list[Fragment]:
     """Fragments to put before the noun: a brand and a name, or a look; often none."""
     groups = (("brand", "title"), ("color", "material", "variant"))
     group = groups[rng.below(2)]
     if not rng.chance(0.45):
         return []
+    first = bare(noun).split(" ")[0].casefold()
     found = [f for f in fragments if f.kind in group and f.before]
+    found = [f for f in found if f.before.split(" ")[-1].casefold() != first]  # "orange orange"
     found.sort(key=lambda f: group.index(f.kind))
     return found if group[0] == "brand" else found[:1]
 

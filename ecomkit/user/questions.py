@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the patterns read better whole
 """What an agent's message asks, found by patterns: no model, no network, no chance."""
 
 from __future__ import annotations
@@ -6,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ecomkit.user.kinds import MENTIONS, PATTERNS, VALUES
 from ecomkit.user.words import plural
@@ -13,11 +15,20 @@ from ecomkit.user.words import plural
 Names = tuple[tuple[str, tuple[str, ...]], ...]
 
 
+class Part(NamedTuple):
+    """Kinds asked together, and of which subjects (empty: of any). ``inherited``: the subjects
+    were not named in the question itself but just before it."""
+
+    kinds: frozenset[str]
+    subjects: frozenset[str]
+    inherited: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a message asks.
 
-    ``parts`` pairs the kinds asked with the subjects they were asked of (empty: of any).
+    ``parts`` pairs the kinds asked with the subjects they were asked of.
     ``generic`` is *tell me more* or *anything else?*, ``generic_subjects`` whom it names.
     ``asks`` is true if there was any question or request at all.
     """
@@ -27,7 +38,7 @@ class Question:
     generic: bool = False
     confirms: bool = False
     anything_else: bool = False
-    parts: tuple[tuple[frozenset[str], frozenset[str]], ...] = ()
+    parts: tuple[Part, ...] = ()
     generic_subjects: frozenset[str] = frozenset()
     asks: bool = False
 
@@ -71,12 +82,21 @@ _ASKS_PLAIN = re.compile(
     rf"{_FILLER}(?:{_REQUEST}|{_WISH}|(?:can|could|would|will|may|should|shall|do|did|have|are) (?:you|i)\b"
     r"|(?:is|are) there any|(?:which|what|how many|how much|whose)(?: \w+){0,4} (?:do|would|should|did|"
     r"can|are) (?:you|i|it)\b|(?:what|who|when|where|how|why)(?:'s| is| are) (?:your|the) \w+(?: \w+){0,4}$"
-    r"|any (?:preference|other|specific|particular)|anything else)"
+    r"|any (?:\w+ ){0,2}?(?:preferences?|other|specific|particular)\b|anything else)"
 )
+_LIST_LEAD = re.compile(
+    r"\b(?:details|information|info|questions?|following|need to know|clarify|things)\b[^.?!]*:$"
+)
+
+
+def _short_item(body: str) -> bool:
+    """True for an item of a list of questions, false for one of a list of products."""
+    return "?" in body or (len(body.split()) <= 8 and not any(c.isdigit() for c in body))
+
+
 _CLAUSE = re.compile(r"[,;:]+\s|\s-+\s|\s\(|\)\s?|\s(?:and|plus|but)\s")
 _BREAK = re.compile(r"[,;:]+\s|\s-+\s|\s(?:so|but|and)\s")
 _CONDITION = re.compile(r"\s*(?:if|in case|should|once|when|for|regarding|about|as for|with)\b")
-_ANAPHORA = re.compile(r"\b(?:it|one|ones|that|this|they|them|these|those)\b")
 
 _CONFIRM = re.compile(
     r"\b(?:is (?:that|this|it|everything|all(?: of)? (?:that|this)) (?:all )?(?:right|correct|ok|okay|fine|"
@@ -86,7 +106,7 @@ _CONFIRM = re.compile(
     r"add|put|keep|place|apply|submit|finali[sz]e|remove|take|confirm|choose|order|complete|check ?out)"
     r"|(?:would|do) you (?:like|want) me to (?:go ahead|proceed|continue|add|put|keep|submit|apply|confirm|"
     r"place)|are you (?:happy|okay|ok|satisfied|good|fine) with|(?:happy|okay|ok|good|fine) with (?:that|this|"
-    r"these|it)|(?:right|correct|okay|ok|yes|agreed|alright|good to go|sounds good|looks good|all good)\?"
+    r"these|it)|(?:right|correct|okay|ok|yes|agreed|alright|good to go|all good)\?|(?:sounds?|looks?) (?:good|right|ok|okay|fine)\?"
     r"|can you confirm (?:that|this|these|the above|your cart|the cart|it)|please confirm(?: that| this| the"
     r" (?:cart|above|order|items?))?\s*(?:[.!?]|$)|(?:confirm|check) (?:that|whether|if) (?:this|that|it|everything)"
     r"|is (?:the )?(?:cart|order|list|everything) (?:now )?(?:right|correct|ok|okay|complete|as you)|"
@@ -112,6 +132,10 @@ _VALUE = _compile(VALUES)
 _CHOICE = re.compile(
     r"\bor\b|\b(?:do|did|would|does) (?:you|it) (?:want|like|prefer|need|have|tend)|\bshould (?:it|they|the \w+|i)\b"
     r"|\bis (?:it|this|your|an?|that)\b|\bhow about\b|\b(?:ok|okay|fine|alright|suit|do|work)\b|\bwant\b"
+)
+_WH_WORD = re.compile(r"\b(?:what|which|how|when|who|where|why|any)\b")
+_ASKED_PLAINLY = frozenset(
+    "checkout discount_code anything_else fallback replacement details reason condition".split()
 )
 _SPECIAL_DROP = {
     "price_cents", "rating", "rating_count", "ship_days", "brand", "category", "order_line", "variant",
@@ -163,6 +187,9 @@ def _aliases(nouns: Names) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pairs, key=lambda pair: (-len(pair[0]), pair)))
 
 
+_CHAT_WORDS = {"u": "you", "ur": "your", "wich": "which", "wat": "what", "qty": "quantity",
+               "colr": "color", "brnd": "brand", "pls": "please", "plz": "please"}  # fmt: skip
+_CHAT = re.compile(rf"\b(?:{'|'.join(_CHAT_WORDS)})\b")
 _FLAT = re.compile(r"[^a-z0-9]+")
 
 
@@ -191,10 +218,12 @@ def _find_subjects(text: str, aliases: tuple[tuple[str, str], ...]) -> list[tupl
 
 
 @lru_cache(maxsize=8192)
-def _recognise(text: str, nouns: Names, values: tuple[tuple[str, tuple[str, ...]], ...]) -> Question:
-    low = text.translate(_QUOTES).casefold()
+def _recognise(
+    text: str, nouns: Names, values: tuple[tuple[str, tuple[str, ...]], ...]
+) -> Question:
+    low = _CHAT.sub(lambda m: _CHAT_WORDS[m.group()], text.translate(_QUOTES).casefold())
     aliases = _aliases(nouns)
-    parts: list[tuple[frozenset[str], frozenset[str]]] = []
+    parts: list[Part] = []
     generic_subjects: set[str] = set()
     generic = confirms = anything_else = asks = False
     before = ""
@@ -211,9 +240,11 @@ def _recognise(text: str, nouns: Names, values: tuple[tuple[str, tuple[str, ...]
         body = part[bullet.end() :] if bullet else part
         if listing and not bullet:
             listing = False
-        core, context = _question_part(body, listing and bool(bullet))
+        core, context = _question_part(body, listing and bool(bullet) and _short_item(body))
         subjects_here = _find_subjects(part, aliases)
         if not core:
+            if _LIST_LEAD.search(part):
+                asks = listing = True
             before = f"{before} {part}"[-300:]
             if subjects_here:
                 last_subjects = frozenset(s for _, s in subjects_here)
@@ -225,29 +256,28 @@ def _recognise(text: str, nouns: Names, values: tuple[tuple[str, tuple[str, ...]
         found = _kinds(core, f"{before} {context}", values)
         here = _find_subjects(core, aliases)
         outside = frozenset(s for _, s in _find_subjects(context, aliases))
-        inherited = outside or (
-            last_subjects if len(last_subjects) == 1 and _ANAPHORA.search(core) else frozenset()
-        )
+        inherited = outside or (last_subjects if len(last_subjects) == 1 else frozenset())
         sentence_confirms = bool(_CONFIRM.search(core))
         confirms |= sentence_confirms
         for kind, position in found:
-            subjects = _clause_subjects(core, position, here) or inherited
+            named = _clause_subjects(core, position, here, found)
+            subjects = named or inherited
             if kind == "anything_else":
                 anything_else = generic = True
                 generic_subjects |= subjects
             elif kind == "details":
                 generic = True
                 generic_subjects |= subjects
-            parts.append((frozenset((kind,)), subjects))
+            parts.append(Part(frozenset((kind,)), subjects, bool(subjects and not named)))
         before = f"{before} {part}"[-300:]
         if here:
             last_subjects = frozenset(s for _, s in here)
     if not asks:
         return _NOTHING
-    kinds = frozenset(kind for ks, _ in parts for kind in ks)
-    named = frozenset(s for _, ss in parts for s in ss)
+    kinds = frozenset(kind for part in parts for kind in part.kinds)
+    every = frozenset(subject for part in parts for subject in part.subjects)
     return Question(
-        kinds, named, generic, confirms, anything_else, tuple(dict.fromkeys(parts)),
+        kinds, every, generic, confirms, anything_else, tuple(dict.fromkeys(parts)),
         frozenset(generic_subjects), asks,
     )  # fmt: skip
 
@@ -290,7 +320,9 @@ def _kinds(
             match = _PATTERN[kind].search(core)
             if match:
                 hits[kind] = [match.start()]
-    if (_CHOICE.search(core) and not _CONFIRM.search(core)) or len(core) < 40:
+    confirming = bool(_CONFIRM.search(core))
+    alternatives = " or " in core
+    if (_CHOICE.search(core) or len(core) < 40) and (alternatives or not confirming):
         for kind in possible:
             if kind not in hits and kind in _VALUE:
                 match = _VALUE[kind].search(core)
@@ -300,6 +332,9 @@ def _kinds(
             for name in names:
                 if name and kind not in hits and name.casefold() in core:
                     hits[kind] = [core.index(name.casefold())]
+    if confirming and not alternatives and not _WH_WORD.search(core):
+        # "Shall I add the black one (4.6 stars)?" describes, it does not ask.
+        hits = {kind: at for kind, at in hits.items() if kind in _ASKED_PLAINLY}
     if "fallback" not in hits and _OUT.search(context) and _OUT_ASK.search(core):
         hits["fallback"] = [0]
     return _settle(core, hits)
@@ -337,7 +372,15 @@ _STEMS, _STEM_KINDS = _stems()
 # Kinds with patterns of everyday words only, which no stem can rule out.
 _ALWAYS = sum(
     1 << _STEM_KINDS.index(kind)
-    for kind in ("project", "reason", "fallback", "anything_else", "ship_days", "age_range", "variant")
+    for kind in (
+        "project",
+        "reason",
+        "fallback",
+        "anything_else",
+        "ship_days",
+        "age_range",
+        "variant",
+    )
 )
 _FIGURES = sum(1 << _STEM_KINDS.index(kind) for kind in VALUES if "[0-9" in VALUES[kind])
 
@@ -365,8 +408,10 @@ def _settle(core: str, hits: dict[str, list[int]]) -> list[tuple[str, int]]:
         hits.pop("quantity", None)
     if "ship_days" in hits or "wattage" in hits or "screen_size_inches" in hits:
         hits.pop("quantity", None)
-    if "budget" in hits and "price_cents" not in hits and not re.search(
-        r"total|overall|altogether|everything|whole|all", core
+    if (
+        "budget" in hits
+        and "price_cents" not in hits
+        and not re.search(r"total|overall|altogether|everything|whole|all", core)
     ):
         hits["price_cents"] = hits["budget"]
     if "title" in hits and ("brand" in hits or "project" in hits):
@@ -379,27 +424,42 @@ def _settle(core: str, hits: dict[str, list[int]]) -> list[tuple[str, int]]:
     return [(kind, position) for kind, found in hits.items() for position in found]
 
 
-def _clause_subjects(core: str, position: int, here: list[tuple[int, str]]) -> frozenset[str]:
-    """The subjects named in the clause at ``position``, else in the nearest one before it,
-    else in the nearest one after it."""
+def _clause_subjects(
+    core: str, position: int, here: list[tuple[int, str]], found: list[tuple[str, int]]
+) -> frozenset[str]:
+    """The subjects named in the clause at ``position`` and in clauses after it that ask nothing
+    of their own (*for the lamp and the kettle*); else in the nearest one before it, else in the
+    nearest one after it."""
     if not here:
         return frozenset()
     if len({s for _, s in here}) == 1:
         return frozenset((here[0][1],))
     bounds = [0, *(m.start() for m in _CLAUSE.finditer(core)), len(core) + 1]
-    index = max(i for i, b in enumerate(bounds[:-1]) if b <= position)
-    order = [index, *range(index - 1, -1, -1), *range(index + 1, len(bounds) - 1)]
-    for i in order:
-        named = frozenset(s for at, s in here if bounds[i] <= at < bounds[i + 1])
-        if named:
-            return named
+    last = len(bounds) - 1
+
+    def clause(at: int) -> int:
+        return max(i for i in range(last) if bounds[i] <= at)
+
+    def named(i: int) -> frozenset[str]:
+        return frozenset(s for at, s in here if bounds[i] <= at < bounds[i + 1])
+
+    index = clause(position)
+    asking = {clause(at) for _, at in found}
+    for i in (index, *range(index - 1, -1, -1), *range(index + 1, last)):
+        subjects = named(i)
+        if subjects:
+            following = i + 1
+            while i >= index and following < last and following not in asking:
+                subjects |= named(following)
+                following += 1
+            return subjects
     return frozenset()
 
 
 def _vocabulary() -> dict[str, str]:
     words: set[str] = set()
-    for table in (MENTIONS, VALUES):
-        for body in table.values():
+    for source in (MENTIONS, VALUES):
+        for body in source.values():
             words.update(w for w in re.findall(r"[a-z]+", body) if len(w) > 4)
     words.update(
         "brand brands color colour price prices quantity budget discount coupon voucher material "
@@ -419,7 +479,7 @@ def _vocabulary() -> dict[str, str]:
 _NEAR = _vocabulary()
 _LONG_WORD = re.compile(r"[a-z]{5,}")
 _COMMON = frozenset(
-    "there these those where other could would wants while still heavy right thing things works "
+    "shall small there these those where other could would wants while still heavy right thing things works "
     "going being needs makes cases items carts pairs phone looks lookin might maybe shirt short store "
     "stores bread beard grand prize pride sizes silver great point paint print trace place placed "
     "plays ports sport forms from force horse house shops stops steps codes modes models modem "
@@ -439,8 +499,14 @@ def _mend_word(text: str) -> str:
     near = _NEAR.get(text)
     if near is not None:
         return near
+    for i in range(len(text) - 1):
+        swapped = text[:i] + text[i + 1] + text[i] + text[i + 2 :]
+        if _NEAR.get(swapped) == swapped:
+            return swapped
     for i in range(len(text)):
         near = _NEAR.get(text[:i] + text[i + 1 :])
+        if near is not None and len(near) == len(text) < 6:
+            continue  # one letter for another in a short word is most often another word
         if near is not None and abs(len(near) - len(text)) <= 1 and near[0] == text[0]:
             return near
     return text

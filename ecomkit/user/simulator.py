@@ -73,11 +73,14 @@ class User:
         if review.mistakes:
             return self._correct(review)
         if question.confirms and review.shown_right:
+            # "Shall I order it?" needs a yes or a no to that, not to the cart alone.
+            if "checkout" in question.kinds:
+                return Reply(self._on_checkout(asked, question), "confirm")
             return Reply(self._say("confirm"), "confirm")
-        if asked and not question.confirms:
+        if asked and (not question.confirms or "checkout" in question.kinds):
             said = _join([slot.statement for slot in asked[:3]])
             return Reply(f"{self._say('repeat_lead')} {said}", "continue")
-        return Reply(self._small_talk(question, review), "continue")
+        return Reply(self._small_talk(question), "continue")
 
     def interject(self, step: int) -> Reply | None:
         """The change of mind, once ``step`` has reached its time; None otherwise."""
@@ -110,18 +113,23 @@ class User:
             self._order.append(key)
 
     def _asked(self, question: Question) -> list[Slot]:
-        """Slots that a specific question is about, stated or not, in script order."""
-        if not question.parts:
-            return []
-        return [
-            slot
-            for slot in self.slots.values()
-            if any(
-                (slot.kind in kinds or not kinds.isdisjoint(slot.asked_by))
-                and (not subjects or not slot.subject or slot.subject in subjects)
-                for kinds, subjects in question.parts
-            )
-        ]
+        """Slots that a specific question is about, stated or not, in script order.
+
+        Where a subject was only inherited from the sentence before and has no such slot, the
+        question is taken to be about any subject.
+        """
+        keys: set[str] = set()
+        for kinds, subjects, inherited in question.parts:
+            matching = [
+                slot
+                for slot in self.slots.values()
+                if slot.kind in kinds or not kinds.isdisjoint(slot.asked_by)
+            ]
+            named = [s for s in matching if not subjects or not s.subject or s.subject in subjects]
+            if inherited and all(slot.key in self.stated for slot in named):
+                named = matching
+            keys.update(slot.key for slot in named)
+        return [slot for key, slot in self.slots.items() if key in keys]
 
     def _volunteered(self, question: Question, taken: Sequence[Slot]) -> list[Slot]:
         """The next two slots left out, of the subjects named if any: a generic question."""
@@ -149,11 +157,17 @@ class User:
         lead = self._say("mistake_lead")
         return Reply(_join([lead, *dict.fromkeys(texts)]), "correct", tuple(dict.fromkeys(keys)))
 
-    def _small_talk(self, question: Question, review: Review) -> str:
+    def _on_checkout(self, asked: Sequence[Slot], question: Question) -> str:
+        for slot in asked:
+            if slot.kind == "checkout":
+                return slot.statement
+        return self._small_talk(question)
+
+    def _small_talk(self, question: Question) -> str:
         if question.generic or question.anything_else:
             return self._say("nothing_more")
         kinds = question.kinds
-        if kinds and not question.confirms:
+        if kinds and (not question.confirms or "checkout" in kinds):
             by_kind = self.replies.get("by_kind", {})
             for kind in sorted(kinds):
                 if kind in by_kind:

@@ -46,6 +46,9 @@ _LINK = re.compile(r"\s(?:of|for|with|in|on|to|from|and)\s|,")
 _CODE = re.compile(r"[A-Z]{2,}[0-9]*\b|[A-Z]\b")
 
 
+_SPOKEN = frozenset("LAN RAM NAS ROM SIM RAID LASER".split())
+
+
 def article(phrase: str) -> str:
     """``a`` or ``an``, by the sound of what follows."""
     word = phrase.lstrip("\"'“‘(")
@@ -58,7 +61,7 @@ def article(phrase: str) -> str:
             return "an"
         return "an" if digits in ("11", "18") or re.fullmatch(r"1[18][0-9]{3}", digits) else "a"
     first = re.split(r"[\s\-/]", word, maxsplit=1)[0]
-    if _CODE.fullmatch(first) and not re.search(r"[AEIOU]", first[1:]) and len(first) <= 4:
+    if _CODE.fullmatch(first) and first not in _SPOKEN and len(first) <= 4:
         return "an" if first[0] in "AEFHILMNORSX" else "a"
     low = word.casefold()
     if re.match(r"(?:uni(?!n|m)|use|usb|usu|uk|uv|ut[ei]|eu|ew|one\b|once|ubi|ura)", low):
