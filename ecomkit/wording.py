@@ -6,12 +6,14 @@ needs no phrase book and an episode reads the same in every later version.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from ecomkit.envs.base import Draft, DrawContext, SlotDraft
+from ecomkit.envs.base import Draft, DrawContext, SlotDraft, SwitchDraft
 from ecomkit.records import Slot
 from ecomkit.seeds import Rng
 from ecomkit.user import (
+    Fragment,
     make_replies,
     phrase_correction,
     phrase_fragment,
@@ -20,6 +22,7 @@ from ecomkit.user import (
     phrase_switch,
     typo,
 )
+from ecomkit.user.phrases import SWITCH
 
 WHOLE_KINDS = frozenset({"category"})
 """Kinds that the noun itself says; they get no fragment of their own in the opening."""
@@ -58,36 +61,50 @@ def put_into_words(
                 critical=slot.critical,
                 opening=slot.critical or not omitted,
                 statement=mistyped(
-                    phrase_statement(slot.kind, slot.value, noun, rng.child("statement", slot.key)),
+                    _worded(phrase_statement, slot, noun, rng.child("statement", slot.key)),
                     "statement",
                     slot.key,
                 ),
                 correction=mistyped(
-                    phrase_correction(
-                        slot.kind, slot.value, noun, rng.child("correction", slot.key)
-                    ),
+                    _worded(phrase_correction, slot, noun, rng.child("correction", slot.key)),
                     "correction",
                     slot.key,
                 ),
                 asked_by=slot.asked_by,
             )
         )
+    replies = make_replies(rng.child("replies"))
+    replies["by_kind"].update(
+        {
+            kind: rng.child("denials", kind).shuffled(pool)
+            for kind, pool in sorted(draft.denials.items())
+        }
+    )
     opening = phrase_opening(
         environment_name, _opening_parts(draft, slots, rng), rng.child("opening")
     )
     script: dict[str, Any] = {
         "slots": [slot.to_dict() for slot in slots],
         "nouns": draft.nouns,
-        "replies": make_replies(rng.child("replies")),
+        "replies": replies,
         "switch": _switch(draft, rng, mistyped),
         "persona": draft.persona,
     }
     return mistyped(opening, "opening"), script
 
 
+def _worded(phrase: Any, slot: SlotDraft | SwitchDraft, noun: str, rng: Rng) -> str:
+    """A sentence that states the slot: one of its own if it has any, else from the phrase book."""
+    if slot.says:
+        return rng.choice(slot.says)
+    assert isinstance(slot, SlotDraft)
+    return str(phrase(slot.kind, slot.value, noun, rng))
+
+
 def _opening_parts(draft: Draft, slots: list[Slot], rng: Rng) -> list[tuple[str, list[Any]]]:
     """(noun, fragments) for each subject in order, then what concerns the whole conversation."""
     parts: list[tuple[str, list[Any]]] = []
+    own = {slot.key: slot.says for slot in draft.slots if slot.says}
     for subject in dict.fromkeys(slot.subject for slot in slots):
         mine = [slot for slot in slots if slot.subject == subject]
         names = draft.nouns.get(subject, [""])
@@ -95,13 +112,26 @@ def _opening_parts(draft: Draft, slots: list[Slot], rng: Rng) -> list[tuple[str,
         if any(slot.kind == "quantity" and not slot.opening for slot in mine) and len(names) > 1:
             # More than one is wanted but how many is left out: "some chargers", not "a charger".
             noun = names[1]
+        if mine and all(slot.key in own for slot in mine):
+            noun = ""
         fragments = [
-            phrase_fragment(slot.kind, slot.value, noun, rng.child("fragment", slot.key))
+            Fragment(slot.kind, rng.child("fragment", slot.key).choice(own[slot.key]), whole=True)
+            if slot.key in own
+            else phrase_fragment(slot.kind, slot.value, noun, rng.child("fragment", slot.key))
             for slot in mine
             if slot.opening and slot.kind not in WHOLE_KINDS
         ]
         parts.append((noun if subject else "", fragments))
     return parts
+
+
+def _changed(said: str, rng: Rng) -> str:
+    """``It's the other one.`` as a change of mind: ``Actually, it's the other one.``"""
+    lead = rng.choice(SWITCH)
+    if not re.match(r"I\b|[A-Z]{2}|\W", said):
+        said = said[:1].lower() + said[1:]
+    text = lead.replace("{rest}", said)
+    return text[:1].upper() + text[1:]
 
 
 def _switch(draft: Draft, rng: Rng, mistyped: Any) -> dict[str, Any] | None:
@@ -111,6 +141,16 @@ def _switch(draft: Draft, rng: Rng, mistyped: Any) -> dict[str, Any] | None:
     slot = next(slot for slot in draft.slots if slot.key == switch.key)
     noun = draft.nouns.get(slot.subject, [""])[0]
     words = rng.child("switch")
+    if switch.says:
+        said = [mistyped(text, "switch", str(n)) for n, text in enumerate(switch.says)]
+        return {
+            "after_step": switch.after_step,
+            "slot": switch.key,
+            "value": switch.value,
+            "statement": words.child("statement").choice(said),
+            "correction": words.child("correction").choice(said),
+            "text": _changed(words.child("text").choice(said), words.child("lead")),
+        }
     return {
         "after_step": switch.after_step,
         "slot": switch.key,

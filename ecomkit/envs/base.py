@@ -46,7 +46,11 @@ class DrawContext:
 
 @dataclass(slots=True)
 class SlotDraft:
-    """A slot before it has words. ``asked_by`` adds question kinds to the slot's own kind."""
+    """A slot before it has words. ``asked_by`` adds question kinds to the slot's own kind.
+
+    ``says`` are ready sentences that state it; one of them is taken for each use. Without them
+    the phrase book (:mod:`ecomkit.user.phrasing`) makes the words from kind and value.
+    """
 
     key: str
     kind: str
@@ -54,15 +58,20 @@ class SlotDraft:
     value: Any
     critical: bool = False
     asked_by: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class SwitchDraft:
-    """A change of mind: after step ``after_step`` the slot ``key`` has the value ``value``."""
+    """A change of mind: after step ``after_step`` the slot ``key`` has the value ``value``.
+
+    ``says`` are ready sentences that state the new value (see :class:`SlotDraft`).
+    """
 
     after_step: int
     key: str
     value: Any
+    says: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -78,6 +87,8 @@ class Draft:
     persona: dict[str, Any] = field(default_factory=dict)
     protected: tuple[str, ...] = ()
     """Words that no typo may touch, such as discount codes."""
+    denials: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Question kind → what is said to it where the customer has no such slot."""
 
 
 class State(Protocol):
