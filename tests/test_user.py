@@ -42,7 +42,8 @@ FACTS = [
     ("item1.price", "price_cents", "item1", constraint("price_cents", "le", 3500), False,
      ("price_cents", "budget")),
     ("item1.rating", "rating", "item1", constraint("rating", "ge", 4.5), False, ("rating",)),
-    ("item2.variant", "variant", "item2", {"attributes": {"size": "M"}}, False, ("variant", "size")),
+    ("item2.variant", "variant", "item2", {"attributes": {"size": "M"}}, False,
+     ("variant", "size")),
     ("item2.quantity", "quantity", "item2", {"quantity": 2}, False, ("quantity",)),
     ("item2.fallback", "fallback", "item2", {"kind": "skip"}, False, ("fallback",)),
     ("code", "discount_code", "", {"codes": ["SAVE10"]}, False, ("discount_code",)),
@@ -435,7 +436,8 @@ def test_a_good_text_is_taken(endpoint):
 
 @pytest.mark.parametrize(
     "bad",
-    [BAD["missing"], BAD["leak"], b"not json", b"[]", b'{"choices": []}', "", 500, 429, "slow", None],
+    [BAD["missing"], BAD["leak"], b"not json", b"[]", b'{"choices": []}', "", 500, 429,
+     "slow", None],
     ids=["missing", "leak", "not json", "list", "no choice", "empty", "500", "429", "slow", "null"],
 )  # fmt: skip
 def test_a_bad_answer_is_asked_for_again(endpoint, bad):

@@ -30,7 +30,8 @@ _FIGURE = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
 _IDENTIFIER = re.compile(r"\b(?=\w*[0-9])(?=\w*[A-Za-z])\w{4,}\b|\b[A-Z]{4,}\b")
 _MAX_RESPONSE = 1_000_000
 _ASSISTANT_TALK = re.compile(
-    r"\b(?:as an ai|language model|rewritten|here(?:'s| is) (?:the|a) (?:re|message)|how can i help)",
+    r"\b(?:as an ai|language model|rewritten"
+    r"|here(?:'s| is) (?:the|a) (?:re|message)|how can i help)",
     re.IGNORECASE,
 )
 

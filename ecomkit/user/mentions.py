@@ -1,4 +1,4 @@
-"""Whether a text states a slot's value: what checks every sentence, templates' and models' alike."""
+"""Whether a text states a slot's value: what checks the sentences of templates and models."""
 
 from __future__ import annotations
 

@@ -640,7 +640,8 @@ FREE: dict[str, tuple[str, ...]] = {
         "I'm hoping to get {text} for it.",
     ),
     "question": (
-        "{Text}", "My question is: {text}", "What I'd like to know: {text}", "Quick question: {text}",
+        "{Text}", "My question is: {text}", "What I'd like to know: {text}",
+        "Quick question: {text}",
         "I wanted to ask: {text}", "Here's what I want to know: {text}", "I was wondering: {text}",
         "I have a question: {text}",
     ),

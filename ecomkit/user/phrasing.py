@@ -51,8 +51,8 @@ _LETTER_SIZE = re.compile(
 )
 _STORAGE = re.compile(r"[0-9.]+ ?(?:GB|TB|MB)", re.IGNORECASE)
 _MEASURE = re.compile(
-    r"[0-9.]+(?: ?[x-] ?[0-9.]+)* ?(?:ft|feet|foot|in|inch|inches|cm|mm|m|oz|fl oz|lb|lbs|qt|L|ml|gal|"
-    r"g|kg|yd)",
+    r"[0-9.]+(?: ?[x-] ?[0-9.]+)* ?(?:ft|feet|foot|in|inch|inches|cm|mm|m|oz|fl oz|lb|lbs|qt|L|ml"
+    r"|gal|g|kg|yd)",
     re.IGNORECASE,
 )
 _COUNT = re.compile(r"[0-9]+ (?:jars?|refills?|pieces|pcs|bags?|bottles?|rolls?|sheets|packs?)")
@@ -61,9 +61,9 @@ _NAMED_SIZE = re.compile(
     re.IGNORECASE,
 )
 _PARTS = frozenset(
-    "lid lids handle handles block bowl carafe base shade jar jars basket tips tip blade blades plug "
-    "dongle receiver jack port ports pack wire c-wire posts strap straps trim frame cap lining cover "
-    "pocket pockets stand legs leg drawer drawers pole soleplate adapter".split()
+    "lid lids handle handles block bowl carafe base shade jar jars basket tips tip blade blades "
+    "plug dongle receiver jack port ports pack wire c-wire posts strap straps trim frame cap "
+    "lining cover pocket pockets stand legs leg drawer drawers pole soleplate adapter".split()
 )
 _FORMS = frozenset(
     "cream gel powder liquid spray foam oil lotion balm serum stick bar tablet capsule paste wipe "

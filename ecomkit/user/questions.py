@@ -380,6 +380,7 @@ _ALWAYS = sum(
         "ship_days",
         "age_range",
         "variant",
+        "details",
     )
 )
 _FIGURES = sum(1 << _STEM_KINDS.index(kind) for kind in VALUES if "[0-9" in VALUES[kind])
