@@ -213,5 +213,6 @@ def write_import(
 def _drafts(
     source: Source, report: ImportReport, convert: Any, columns: tuple[str, ...]
 ) -> Iterator[Draft | None]:
+    seen: set[str] = set()
     for place, row in source.rows(report, columns):
-        yield convert(Draft(place, report), row)
+        yield convert(Draft(place, report, seen), row)

@@ -152,6 +152,12 @@ def _option_at_end(draft: Draft) -> None:
 
 def convert(draft: Draft, row: Mapping[str, Any]) -> Draft | None:
     """Read one row into ``draft``; None if it is dropped (and counted)."""
+    uniq = p.clean_text(row.get("Uniq Id"))
+    if uniq:
+        if uniq in draft.seen:
+            draft.note("dropped", "product_id", "duplicate Uniq Id (the first is kept)", uniq)
+            return None
+        draft.seen.add(uniq)
     spec = read_specification(row.get("Product Specification"))
     found = _ASIN.search(str(row.get("Product Url") or "")[:1000])
     asin = row.get("Asin")

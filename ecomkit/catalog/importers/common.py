@@ -132,13 +132,17 @@ def lists_of(values: Sequence[Sequence[str] | None]) -> pl.Series:
 
 
 class Draft:
-    """One row being read: values by field, with every doubt noted in the report."""
+    """One row being read: values by field, with every doubt noted in the report.
 
-    __slots__ = ("place", "report", "values")
+    ``seen`` is shared by all rows of an import, for a format that has a second key.
+    """
 
-    def __init__(self, place: str, report: ImportReport) -> None:
+    __slots__ = ("place", "report", "seen", "values")
+
+    def __init__(self, place: str, report: ImportReport, seen: set[str] | None = None) -> None:
         self.place = place
         self.report = report
+        self.seen = set() if seen is None else seen
         self.values: dict[str, Any] = {}
 
     def note(self, kind: Kind, name: str, reason: str, value: Any = "") -> None:
@@ -651,8 +655,8 @@ _WORD_SIZES = ("X-Small", "Small", "Medium", "Large", "X-Large")
 def nouns_for(category: str) -> tuple[str, str]:
     """What a customer would call one, and several, of a category's products.
 
-    'Dolls & Accessories' → 'doll', 'Baby & Toddler Toys' → 'baby & toddler toy', 'Learning &
-    Education' → 'learning & education item', 'Costumes (Girls)' → 'costume'.
+    'Dolls & Accessories' → 'doll', 'Baby & Toddler Toys' → 'baby and toddler toy', 'Learning &
+    Education' → 'learning and education item', 'Costumes (Girls)' → 'costume'.
     """
     return _noun_choices(category)[0]
 
@@ -667,7 +671,7 @@ def category_nouns(categories: Iterable[str]) -> dict[str, list[str]]:
             if one not in taken and many not in taken:
                 break
         else:
-            one = many = category.casefold()
+            one, many = f"{category.casefold()} item", f"{category.casefold()} items"
         taken |= {one, many}
         out[category] = [one, many]
     return {category: out[category] for category in sorted(out)}
@@ -675,7 +679,9 @@ def category_nouns(categories: Iterable[str]) -> dict[str, list[str]]:
 
 def _noun_choices(category: str) -> list[tuple[str, str]]:
     """Nouns for a category, the shortest first, the last one its whole name."""
-    name, _, bracket = category.partition(" (")
+    # A noun is spoken and must be heard: words and spaces only.
+    spoken = re.sub(r"[^\w\s,>()-]", "", category.replace("&", " and ").replace("/", " or "))
+    name, _, bracket = " ".join(spoken.split()).partition(" (")
     text = name.rpartition(" > ")[2].casefold()
     left_over = text.startswith(f"{OTHER.casefold()} ")
     text = text.removeprefix(f"{OTHER.casefold()} ").strip()
@@ -697,7 +703,8 @@ def _noun_choices(category: str) -> list[tuple[str, str]]:
         found += [
             (f"{OTHER.casefold()} {one}", f"{OTHER.casefold()} {many}") for one, many in found
         ]
-    return [*found, whole, (f"{text} item", f"{text} items")]
+    choices = [*found, whole, (f"{text} item", f"{text} items")]
+    return [(one.replace(",", ""), many.replace(",", "")) for one, many in choices]
 
 
 def _counted(phrase: str) -> tuple[str, str]:
