@@ -96,6 +96,7 @@ def play_session(
     episode: Episode | Mapping[str, Any],
     catalog: Catalog,
     neighbour: Episode | Mapping[str, Any] | None = None,
+    record: bool = True,
 ) -> Session:
     """A session of ``episode`` played to its end by a scripted agent.
 
@@ -104,12 +105,13 @@ def play_session(
         episode: what to play.
         catalog: the episode's catalog.
         neighbour: the episode whose solution the ``neighbour`` policy copies.
+        record: keep the chat messages; see :class:`Session`.
 
     Raises:
         UnknownName: for an agent that does not exist.
         ValueError: if ``neighbour`` is needed and missing.
     """
-    session = Session(episode, catalog)
+    session = Session(episode, catalog, record=record)
     env = session.environment
     if agent == "reference":
         return run_actions(session, actions_from(session.episode.reference))

@@ -302,7 +302,7 @@ def episode_id(
 def certify(episode: Episode, catalog: Catalog) -> Certificate:
     """Play the reference, the honest agent and every near miss of an episode."""
     env = environment(episode.environment)
-    session = Session(episode, catalog)
+    session = Session(episode, catalog, record=False)
     run_actions(session, actions_from(episode.reference))
     verdict = session.verdict()
     if not (session.done and session.score().passed and verdict.r_task == 1.0):
@@ -346,5 +346,7 @@ def audit_policies(
         for policy in policies:
             if policy == "neighbour" and len(episodes) < 2:
                 continue
-            session = play_session(policy, episode, catalog, neighbour=episodes[index - 1])
+            session = play_session(
+                policy, episode, catalog, neighbour=episodes[index - 1], record=False
+            )
             audit.add_session(policy, session)

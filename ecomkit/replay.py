@@ -57,6 +57,8 @@ class Session:
         catalog: the catalog that the episode was made on.
         shaping: add potential-based shaping to the rewards of the steps. The terms sum to
             minus the potential of the start, whatever the agent does.
+        record: keep chat messages. Without, ``messages`` stays empty, which is faster where
+            only the results and the score are wanted.
 
     Raises:
         EpisodeError: for a row that is no episode.
@@ -64,7 +66,12 @@ class Session:
     """
 
     def __init__(
-        self, episode: Episode | Mapping[str, Any], catalog: Catalog, *, shaping: bool = False
+        self,
+        episode: Episode | Mapping[str, Any],
+        catalog: Catalog,
+        *,
+        shaping: bool = False,
+        record: bool = True,
     ) -> None:
         if not isinstance(episode, Episode):
             episode = Episode.from_row(episode)
@@ -77,6 +84,12 @@ class Session:
         self.episode = episode
         self.catalog = catalog
         self.shaping = shaping
+        self.record = record
+        # Slots are frozen, so that every reset can share them.
+        self._script = {
+            **episode.user,
+            "slots": [Slot.from_dict(slot) for slot in episode.user["slots"]],
+        }
         self.environment: Environment = environment(episode.environment)
         self._schemas: tuple[Mapping[str, Any], ...] = tuple(episode.tools)
         self._check_answer = _answer_check(episode.environment)
@@ -116,7 +129,7 @@ class Session:
         """Start over. Returns the system prompt and the customer's opening."""
         episode = self.episode
         self.world = World(episode.world, self.catalog)
-        self.user = User(episode.user)
+        self.user = User(self._script)
         self.context = ToolContext(
             world=self.world,
             catalog=self.catalog,
@@ -144,7 +157,7 @@ class Session:
         self.logged_searches: list[dict[str, Any]] | None = None
         """Results that stand in for search calls, in order; None to search for real."""
         self._potential = self._progress() if self.shaping else 0.0
-        self.messages = [dict(message) for message in episode.prompt]
+        self.messages = [dict(message) for message in episode.prompt] if self.record else []
         return Observation(tuple(self.messages), self._schemas, 0, False)
 
     def step(self, action: Any) -> Observation:
@@ -167,11 +180,14 @@ class Session:
         try:
             parsed = parse_action(action)
         except Unparseable as error:
-            self.messages.append({"role": "assistant", "content": _shown(action)})
+            if self.record:
+                self.messages.append({"role": "assistant", "content": _shown(action)})
             self.acts.append("none")
             return self._finish("format_error", str(error), start + 1, ())
-        message = to_message(parsed, self.steps)
-        self.messages.append(message)
+        message: Mapping[str, Any] = {}
+        if self.record:
+            message = to_message(parsed, self.steps)
+            self.messages.append(dict(message))
         calls, answer, problem = self._legal(parsed)
         if problem:
             self.acts.append("none")
@@ -187,7 +203,7 @@ class Session:
             self.answer = answer
             self._note_answer(message)
             self.acts.append(self._worst())
-            self.messages.append({"role": "user", "content": self.user.done_text()})
+            self._say(self.user.done_text())
             return self._finish("answered", "", start + 1, results)
         if parsed.text.strip():
             self._reply(parsed.text)
@@ -277,15 +293,8 @@ class Session:
         message: Mapping[str, Any],
     ) -> tuple[Mapping[str, Any], ...]:
         results = []
-        ids = {
-            id(made): sent["id"]
-            for made, sent in zip(
-                [c for _, _, c in calls],
-                [t for t in message.get("tool_calls", ()) if not _is_submit(t)],
-                strict=True,
-            )
-        }
-        for name, arguments, made in calls:
+        sent = [item["id"] for item in message.get("tool_calls", ()) if not _is_submit(item)]
+        for place, (name, arguments, _) in enumerate(calls):
             placed = len(self.world.placed)
             self._name_ids(product_ids_written(name, arguments))
             if self.logged_searches is not None and name in SEARCH_TOOLS:
@@ -296,14 +305,15 @@ class Session:
             for order_id in self.world.placed[placed:]:
                 self.order_steps[order_id] = self.steps
             results.append(result)
-            self.messages.append(
-                {
-                    "role": "tool",
-                    "tool_call_id": ids[id(made)],
-                    "name": name,
-                    "content": json.dumps(result, ensure_ascii=False),
-                }
-            )
+            if self.record:
+                self.messages.append(
+                    {
+                        "role": "tool",
+                        "tool_call_id": sent[place],
+                        "name": name,
+                        "content": json.dumps(result, ensure_ascii=False),
+                    }
+                )
         return tuple(results)
 
     def _note_answer(self, message: Mapping[str, Any]) -> None:
@@ -330,6 +340,8 @@ class Session:
         self._say(reply.text)
 
     def _say(self, text: str) -> None:
+        if not self.record:
+            return
         last = self.messages[-1]
         if last["role"] == "user":
             last["content"] += " " + text

@@ -946,13 +946,12 @@ CODE_STEMS = (
 
 
 QUESTION = (
-    "What is the {noun} called? Which brand should the {noun} be? What is your price range for the "
-    "{noun}? Which store should sell the {noun}? What rating should the {noun} have? How many "
-    "reviews should the {noun} have? How soon should the {noun} ship? Have you looked at the "
-    "{noun} before? Which color should the {noun} be? Which size should the {noun} be? Which "
-    "material, connector, form, finish, skin type or age range should the {noun} have? Which "
-    "wattage, weight or screen size should the {noun} have? Which version of the {noun} do you "
-    "want? How many {nouns} do you need? What should I do if the {noun} is sold out?"
+    "About the {noun}: what is it called? Which brand should it be? What is your price range? "
+    "Which store should sell it? What rating should it have? How many reviews should it have? "
+    "How soon should it ship? Have you looked at it before? Which color should it be? "
+    "Which size should it be? Which material, connector, form, finish, skin type or age range "
+    "should it have? Which wattage, weight or screen size should it have? Which version do you "
+    "want? How many do you need? What should I do if it is sold out?"
 )
 """Everything an honest agent asks about one item, in one go."""
 
