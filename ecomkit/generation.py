@@ -12,10 +12,11 @@ import json
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,8 +161,17 @@ def _write_chunk(chunk: Chunk, plan: Plan, catalog: Catalog, parts: Path) -> str
 _worker: dict[str, Any] = {}
 
 
+def _end_with_parent() -> None:
+    """Ends a worker whose parent was killed; it would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _start_worker(catalog: str, search: str | None, plan: Plan, parts: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker["catalog"] = load_catalog(catalog, search)
     _worker["plan"] = plan
     _worker["parts"] = Path(parts)
@@ -254,6 +264,7 @@ def _run_workers(
 ) -> None:
     start = (str(catalog), str(search) if search is not None else None, plan, str(parts))
     # "spawn": a fork would copy FAISS's and polars' threads in an unknown state.
+    others = set(active_children())
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, start) as pool:
         queue = list(reversed(left))
         running: set[Future[str]] = set()
@@ -265,6 +276,9 @@ def _run_workers(
                 for future in finished:
                     note(future.result())
         except BaseException:
+            # A part is renamed when it is whole, so that a worker may be stopped at any point.
+            for process in set(active_children()) - others:
+                process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 

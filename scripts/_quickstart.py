@@ -57,7 +57,15 @@ def run(script: str, *words: object) -> None:
     """Runs one of the scripts, and shows the command so that it can be run by hand."""
     command = [str(word) for word in words]
     print(f"\n$ scripts/{script} {' '.join(command)}", flush=True)
-    subprocess.run([sys.executable, ROOT / "scripts" / script, *command], check=True)
+    with subprocess.Popen([sys.executable, ROOT / "scripts" / script, *command]) as process:
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            # The script got the Ctrl-C as well: it says so, and leaves what it wrote whole.
+            process.wait()
+            raise
+    if status:
+        raise subprocess.CalledProcessError(status, script)
 
 
 def play_and_score(out: Path, catalog_path: Path) -> list[dict[str, Any]]:
