@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -125,8 +126,13 @@ class Constraint:
         )
 
 
+_ASCII_WORD = re.compile("[0-9a-z]+")
+
+
 def words(text: str) -> list[str]:
     """Lower-case words of letters and digits, in order: the unit of ``contains``."""
+    if text.isascii():  # nearly every title; several times faster
+        return _ASCII_WORD.findall(text.lower())
     return "".join(c if c.isalnum() else " " for c in text.casefold()).split()
 
 

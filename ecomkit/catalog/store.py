@@ -66,9 +66,9 @@ def schema() -> dict[str, Any]:
     """Polars types of :data:`COLUMNS`."""
     import polars as pl
 
-    types: dict[str, Any] = {name: pl.String for name in COLUMNS}
-    types.update({name: pl.Int64 for name in _WHOLE})
-    types.update({name: pl.Float64 for name in _REAL})
+    types: dict[str, Any] = dict.fromkeys(COLUMNS, pl.String)
+    types.update(dict.fromkeys(_WHOLE, pl.Int64))
+    types.update(dict.fromkeys(_REAL, pl.Float64))
     types["features"] = pl.List(pl.String)
     types["filled_fields"] = pl.List(pl.String)
     types["variants"] = pl.List(
@@ -145,14 +145,16 @@ def conform(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 class _Column:
-    """Two digests of a column's content that do not depend on how rows are cut into frames."""
+    """Digests of a column's content, one for each stream of numbers or bytes, so that they do
+    not depend on how rows are cut into frames."""
 
     def __init__(self) -> None:
+        self.lists = hashlib.sha256()
         self.sizes = hashlib.sha256()
         self.data = hashlib.sha256()
 
     def hex(self) -> list[str]:
-        return [self.sizes.hexdigest(), self.data.hexdigest()]
+        return [self.lists.hexdigest(), self.sizes.hexdigest(), self.data.hexdigest()]
 
 
 class _CacheWriter:
@@ -172,7 +174,7 @@ class _CacheWriter:
 
     def _write(self, name: str, array: np.ndarray) -> None:
         if name not in self.files:
-            self.files[name] = open(self.folder / f"{name}.bin", "wb")  # noqa: SIM115
+            self.files[name] = open(self.folder / f"{name}.bin", "wb")
         self.files[name].write(np.ascontiguousarray(array).data)
 
     def _text(self, name: str, series: pl.Series, column: _Column) -> None:
@@ -208,7 +210,7 @@ class _CacheWriter:
         if len(ends):
             self.ends[name + ".lists"] = int(ends[-1])
         self._write(f"{name}.lists", ends)
-        column.sizes.update(lengths.astype("<i8").data)
+        column.lists.update(lengths.astype("<i8").data)
         self._text(name, series.filter(series.list.len() > 0).explode(), column)
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -234,7 +236,10 @@ class _CacheWriter:
         if frame["variants"].null_count() < frame.height:
             self.native = True
             text = pl.Series(
-                [json.dumps(v, ensure_ascii=False) if v else "" for v in frame["variants"].to_list()],
+                [
+                    json.dumps(v, ensure_ascii=False) if v else ""
+                    for v in frame["variants"].to_list()
+                ],
                 dtype=pl.String,
             )
         else:
@@ -425,7 +430,7 @@ class _Text:
 
     def __init__(self, ends: np.ndarray, data: np.ndarray) -> None:
         self.ends = ends
-        self.data = memoryview(data)
+        self.data = memoryview(data)  # type: ignore[arg-type]
 
     def __getitem__(self, row: int) -> str:
         return str(self.data[self.ends[row] : self.ends[row + 1]], "utf-8")
@@ -761,6 +766,7 @@ class Catalog:
         self.manifest = manifest
         self.hash: str = manifest["hash"]
         self.name: str = manifest["name"]
+        self._row_memo: dict[str, int] = {}
         self.size: int = manifest["size"]
         self.deny_list: frozenset[str] = frozenset(manifest["deny_list"])
         self.search_engine: Any = None
@@ -798,9 +804,7 @@ class Catalog:
         self._varying: tuple[tuple[str, ...], ...] = tuple(
             tuple(v.split(", ")) for v in self._vocabularies["varies_by"]
         )
-        self._varied = frozenset(
-            v[0] for v in self._varying if len(v) == 1 and v[0] in _TYPED
-        )
+        self._varied = frozenset(v[0] for v in self._varying if len(v) == 1 and v[0] in _TYPED)
         self._products: dict[int, Product] = {}
         self._variants: dict[int, tuple[Variant, ...]] = {}
         self._rows: dict[tuple[str | None, str | None], np.ndarray] = {}
@@ -893,11 +897,17 @@ class Catalog:
         """
         if not isinstance(product_id, str):
             raise UnknownProduct(product_id)
+        known = self._row_memo.get(product_id)
+        if known is not None:
+            return known
         key = np.uint64(forms.product_key(product_id))
         at = int(self._key_sorted.searchsorted(key))
         while at < self.size and self._key_sorted[at] == key:
             row = int(self._key_rows[at])
             if self._texts["product_id"][row] == product_id:
+                if len(self._row_memo) >= 65_536:
+                    self._row_memo.clear()
+                self._row_memo[product_id] = row
                 return row
             at += 1
         raise UnknownProduct(product_id)
@@ -1203,9 +1213,7 @@ class Catalog:
             at = self._pool_words[name].get(str(value).casefold(), -1)
             held = others == at
         elif constraint.op == "contains":
-            wanted = [
-                i for v, i in self._pool_words[name].items() if contains_words(v, str(value))
-            ]
+            wanted = [i for v, i in self._pool_words[name].items() if contains_words(v, str(value))]
             held = np.isin(others, np.array(wanted, dtype=np.float64))
         else:
             return np.zeros(len(rows), dtype=bool)
@@ -1273,7 +1281,9 @@ class Catalog:
             rest = product.title[len(product.brand) :].split()
             if product.title.startswith(product.brand + " ") and len(rest) >= 2:
                 return " ".join(rest[:2])
-        hidden = {str(product.attributes[a]) for a in self.varying_at(row) if a in product.attributes}
+        hidden = {
+            str(product.attributes[a]) for a in self.varying_at(row) if a in product.attributes
+        }
         for variant in self.variants_at(row):
             hidden.update(variant.attributes.values())
         index = self._title_index(int(self._codes["category"][row]))

@@ -84,7 +84,7 @@ class _Tables:
         self.models = taxonomy.models
         self.titles = _Pools([c.titles for c in cats])
         self.adjectives = _Pools([[title_case(a) for a in c.adjectives] for c in cats])
-        self.kinds = _Pools([[_article(f"{a} {c.noun}") for a in c.adjectives] for c in cats])
+        self.kinds = _Pools([[_kind(a, c.noun) for a in c.adjectives] for c in cats])
         self.extras = _Pools([c.extras or ("",) for c in cats])
         self.features = _Pools([c.features for c in cats])
         self.uses = [c.use for c in cats]
@@ -132,6 +132,8 @@ class _Tables:
                 for k, value in enumerate(pool):
                     if a in NUMBER_ATTRIBUTES and len(pool) > 1 and c.varies[0] != a:
                         value_level.append(82 + 42 * k // (len(pool) - 1))
+                    elif a == "size" and len(pool) > 1 and c.varies[0] != a:
+                        value_level.append(90 + 24 * k // (len(pool) - 1))
                     elif a == "material":
                         value_level.append(94 + seed_from("material", value) % 15)
                     else:
@@ -139,8 +141,20 @@ class _Tables:
         self.value_level = np.array(value_level, dtype=np.int64)
 
 
-def _article(phrase: str) -> str:
-    return ("an " if phrase[0].lower() in "aeiou" else "a ") + phrase
+def _kind(adjective: str, noun: str) -> str:
+    """Adjective, noun and article: "an SPF 30 sunscreen", "a pair of slim-fit men's jeans"."""
+    head, of, rest = noun.partition(" of ")
+    phrase = f"{head} of {adjective} {rest}" if of else f"{adjective} {noun}"
+    first = phrase.replace("-", " ").split()[0]
+    if first.isupper() and first.isalpha():
+        spoken_vowel = first[0] in "AEFHILMNORSX"  # letters read out: an L, an SPF, a USB
+    elif first[0].isdigit():
+        spoken_vowel = first.startswith("8") or first in ("11", "18")
+    else:
+        spoken_vowel = first[0].lower() in "aeiou" and not first.lower().startswith(
+            ("one", "once", "uni", "use", "uk")
+        )
+    return ("an " if spoken_vowel else "a ") + phrase
 
 
 def _sentence(attribute: str, value: str | float) -> str:
@@ -154,7 +168,7 @@ def _sentence(attribute: str, value: str | float) -> str:
         "item_form": f"Form: {text}",
         "skin_type": f"Made for {text}",
         "finish_type": f"Finish: {text}",
-        "age_range": f"Recommended for {text}",
+        "age_range": f"Age: {text}",
         "wattage": f"Rated at {text} watts",
         "screen_size_inches": f"{text}-inch screen, measured diagonally",
         "weight_lbs": f"Weighs {text} lb",
@@ -290,7 +304,7 @@ def synthesize_rows(seed: int, start: int, stop: int) -> pl.DataFrame:
     raw = t.price[cat, step] * (256 - part) + t.price[cat, step + 1] * part
     cents = raw // 256 * t.brand_level[brand] // 100
     twin_free = {}
-    for attribute in (*NUMBER_ATTRIBUTES, "material"):
+    for attribute in (*NUMBER_ATTRIBUTES, "material", "size"):
         # Twins cost the same: they differ in one attribute, and price is one too.
         pools = t.values[attribute]
         at = draw.skewed("value " + attribute, lead, np.maximum(pools.size[cat], 1))
@@ -433,7 +447,9 @@ def synthesize_rows(seed: int, start: int, stop: int) -> pl.DataFrame:
     description = sentence.select(tale.alias("description"))["description"]
 
     store = text(t.stores.flat, store_code)
-    store = pl.select(pl.when(pl.Series(own_store)).then(names + " Store").otherwise(store)).to_series()
+    store = pl.select(
+        pl.when(pl.Series(own_store)).then(names + " Store").otherwise(store)
+    ).to_series()
     columns: dict[str, Any] = {
         "product_id": _strings(ids),
         "title": title,

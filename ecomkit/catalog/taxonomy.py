@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 from ecomkit.errors import CatalogError, UnknownName
-from ecomkit.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, contains_words
+from ecomkit.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, contains_words, words
 
 ATTRIBUTES: tuple[str, ...] = TEXT_ATTRIBUTES + NUMBER_ATTRIBUTES
 """The 11 typed attributes, in the order of the catalog's columns."""
@@ -95,7 +95,7 @@ class Taxonomy:
 
 
 def title_case(text: str) -> str:
-    """``text`` as a title writes it: words with capitals or digits of their own stay as they are."""
+    """``text`` as a title writes it: words that have capitals of their own stay as they are."""
     small = {"with", "for", "and", "of", "in", "to", "the", "a", "on", "or", "by", "from"}
     out = []
     for i, word in enumerate(text.split(" ")):
@@ -148,23 +148,23 @@ def parse_taxonomy(data: dict[str, Any]) -> Taxonomy:
             if not isinstance(raw, dict):
                 continue
             where = f"category {name!r}"
+            # A hair dryer stands among shampoos but is made and sold like electronics.
+            own = groups[raw.get("group", group.name)]
             if name in categories:
                 raise CatalogError(f"taxonomy: {where} stands in two departments")
             try:
-                values = {
-                    a: _pool(raw[a], pools, f"{where}, {a}") for a in ATTRIBUTES if a in raw
-                }
+                values = {a: _pool(raw[a], pools, f"{where}, {a}") for a in ATTRIBUTES if a in raw}
                 category = Category(
                     name=name,
                     department=department,
-                    group=group.name,
+                    group=own.name,
                     noun=raw["noun"],
                     plural=raw.get("plural", name),
                     aliases=tuple(raw.get("aliases", ())),
                     titles=tuple(raw.get("titles", (title_case(raw["noun"]),))),
                     use=raw["use"],
                     price=(raw["price"][0], raw["price"][1]),
-                    ship=tuple(raw.get("ship", group.ship)),  # type: ignore[arg-type]
+                    ship=tuple(raw.get("ship", own.ship)),
                     weight=tuple(raw["weight"]) if "weight" in raw else None,
                     values=values,
                     varies=tuple(raw["varies"]),
@@ -174,7 +174,7 @@ def parse_taxonomy(data: dict[str, Any]) -> Taxonomy:
                 )
             except KeyError as error:
                 raise CatalogError(f"taxonomy: {where} lacks {error}") from None
-            _check(category, group, models)
+            _check(category, own, models)
             categories[name] = category
     _check_nouns(categories)
     return Taxonomy(groups, departments, labels, categories, models)
@@ -188,18 +188,18 @@ def _check(category: Category, group: Group, models: tuple[str, ...]) -> None:
     if len(category.features) < 4 or len(category.adjectives) < 4:
         raise CatalogError(f"{where} needs at least 4 features and 4 adjectives")
     varying = category.varies[0]
+    # Pieces that a title is made of, by the words in them: few pieces share a value's first word.
+    pieces: dict[str, list[str]] = {}
+    titles = (*category.titles, *category.adjectives, *category.extras)
+    said = [spoken(a, v) for a, pool in category.values.items() if a != varying for v in pool]
+    for piece in (*titles, *said, *models, *group.series, *group.brands):
+        for word in words(piece):
+            pieces.setdefault(word, []).append(piece)
     for value in category.values[varying]:
-        text = spoken(varying, value)
-        for title in (*category.titles, *category.adjectives, *category.extras):
-            if contains_words(title, text) or contains_words(title, f"{value}"):
-                raise CatalogError(f"{where}: {title!r} gives away {varying} {value!r}")
-        # Words of other pools may contain it too: "stainless steel" as material and as finish.
-        for other, pool in category.values.items():
-            if other != varying and any(contains_words(spoken(other, v), f"{value}") for v in pool):
-                raise CatalogError(f"{where}: {other} gives away {varying} {value!r}")
-        for word in (*models, *group.series, *group.brands):
-            if contains_words(word, str(value)):
-                raise CatalogError(f"{where}: name {word!r} gives away {varying} {value!r}")
+        for text in {spoken(varying, value), f"{value}"}:
+            for piece in pieces.get(words(text)[0], ()):
+                if contains_words(piece, text):
+                    raise CatalogError(f"{where}: {piece!r} gives away {varying} {value!r}")
 
 
 def _check_nouns(categories: dict[str, Category]) -> None:

@@ -158,7 +158,9 @@ def make_variants(
         values = [own, *pick_others(key, own, pool)]
     if len(values) < 2:
         return (
-            Variant(f"{product_id}-v1", product_id, {}, price_cents, 5 + _scale(_mix(key + 16), 56)),
+            Variant(
+                f"{product_id}-v1", product_id, {}, price_cents, 5 + _scale(_mix(key + 16), 56)
+            ),
         )
     orders: Sequence[Sequence[int]] = _ORDERS if len(values) == FORMS else _PAIR_ORDERS
     order = orders[_scale(_mix((key + 3) & _MASK), len(orders))]
@@ -211,8 +213,8 @@ def pool_position(own: str | float, pool: Sequence[str | float]) -> int:
 def _other_price(price_cents: int, h: int) -> int:
     delta = _DELTAS[_scale(h, len(_DELTAS))]
     price = price_cents + (price_cents * delta) // 100
-    if price >= 1000:
-        price = price // 100 * 100 + 99
+    if price >= 2000:
+        price = (price + 51) // 100 * 100 - 1  # the nearest price that ends in 99
     return max(1, price)
 
 
