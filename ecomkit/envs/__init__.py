@@ -9,6 +9,7 @@ from ecomkit.errors import UnknownName
 
 REGISTRY: dict[str, str] = {
     "cart": "ecomkit.envs.cart:Cart",
+    "tracking": "ecomkit.envs.tracking:Tracking",
 }
 """Environment name → ``module:class``. Adding one is a module and a line here."""
 
