@@ -27,7 +27,7 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
         ("sold by {v}", "be sold by {v}"),
         ("from the seller {v}", "come from the seller {v}"),
         ("that {v} sells", "be one that {v} sells"),
-        ("from {v} as the seller", "be sold by {v}"),
+        ("offered by {v}", "be offered by {v}"),
     ),
     ("price_cents", "le"): (
         ("for {v} or less", "cost {v} or less"),
@@ -313,10 +313,20 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
         ("that I came across in your shop lately", "be the one I came across in your shop lately"),
         ("that I viewed recently", "be the one I viewed recently"),
     ),
-    ("any", "eq"): (
+    ("any", "sort"): (
+        ("of the {v} {name}", "be of the {v} {name}"),
         ("with {v} as the {name}", "have {v} as the {name}"),
-        ("with {name} {v}", "come with {name} {v}"),
-        ("in the {v} version", "be the {v} version"),
+        ("in the {v} {name}", "come in the {v} {name}"),
+    ),
+    ("any", "with"): (
+        ("{v}", "come {v}"),
+        ("that comes {v}", "be the one {v}"),
+        ("that's {v}", "be {v}"),
+    ),
+    ("any", "eq"): (
+        ("with {v} {name}", "have {v} {name}"),
+        ("with {v} as the {name}", "have {v} as the {name}"),
+        ("with {v} for the {name}", "come with {v} {name}"),
     ),
 }
 
@@ -330,7 +340,7 @@ NAMED: tuple[str, ...] = (
     "The {n} {needs} to {p}.",
     "The {n} {has} to {p}.",
     "I'm after {some} {f}.",
-    "I'd want {some} {f}.",
+    "I want {some} {f}.",
     "As for the {n}, {they} should {p}.",
     "For the {n}, I'd like one {f}.",
     "!The {n}: {f}, please.",

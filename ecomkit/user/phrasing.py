@@ -55,7 +55,9 @@ _MEASURE = re.compile(
     r"|gal|g|kg|yd)",
     re.IGNORECASE,
 )
-_COUNT = re.compile(r"[0-9]+ (?:jars?|refills?|pieces|pcs|bags?|bottles?|rolls?|sheets|packs?)")
+_COUNT = re.compile(
+    r"[0-9]+ (?!(?:inches|pounds|ounces|cups|quarts|liters|gallons|grams|lbs)$)[a-z]+s|1 refill"
+)
 _NAMED_SIZE = re.compile(
     r"(?:extra )?(?:small|medium|large|king|queen|twin|full)(?: xl)?|california king|standard",
     re.IGNORECASE,
@@ -166,6 +168,8 @@ def _text_rows(attribute: str, op: str, raw: str) -> tuple[Sequence[P.Pair], dic
     ):
         with_article = text if last.endswith("s") else f"{article(text)} {text}"
         return P.PAIRS["part", "eq"], {"v": text, "av": with_article}
+    if text.startswith("with ") and attribute not in _NAMES_KEPT:
+        return P.PAIRS["any", "with"], {"v": text}
     if attribute == "size":
         key = _size_key(text)
         if key == "fits":
@@ -192,7 +196,9 @@ def _text_rows(attribute: str, op: str, raw: str) -> tuple[Sequence[P.Pair], dic
         text = re.sub(r"\s*form$", "", text)
         key = "form" if last in _FORMS and " " not in text else op
     elif (attribute, op) not in P.PAIRS:
-        return P.PAIRS["any", "eq"], {"v": text, "name": attribute.replace("_", " ")}
+        name = attribute.replace("_", " ")
+        sort = name.rsplit(" ", 1)[-1] in ("type", "style", "theme", "design", "kind", "version")
+        return P.PAIRS["any", "sort" if sort else "eq"], {"v": text, "name": name}
     thing = text if is_plural(text) or last in ("foam", "oil") else f"{article(text)} {text}"
     if attribute == "finish_type" or attribute == "connector_type":
         thing = f"{article(text)} {text}"
@@ -202,7 +208,7 @@ def _text_rows(attribute: str, op: str, raw: str) -> tuple[Sequence[P.Pair], dic
 def _size_key(text: str) -> str:
     if _LETTER_SIZE.fullmatch(text):
         return "plain"
-    if _COUNT.fullmatch(text):
+    if _COUNT.fullmatch(text) and not _MEASURE.fullmatch(text):
         return "count"
     if text.startswith("for ") or re.search(r"\b(?:phones|laptops|tablets|TVs)$", text):
         return "fits"
@@ -235,11 +241,16 @@ def _variant_constraints(value: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _pair(kind: str, value: Any, rng: Rng) -> tuple[str, str]:
     """One (fragment, predicate) for a constraint or a variant."""
     if kind == "variant":
-        pairs = [_pair(c["attribute"], c, rng) for c in _variant_constraints(value)]
-        if len(pairs) == 1:
-            return pairs[0]
-        fragment = joined(sorted((f for f, _ in pairs), key=lambda f: f.startswith(_RELATIVE)))
-        return fragment, joined([p for _, p in pairs])
+        constraints = _variant_constraints(value)
+        if len(constraints) == 1:
+            return _pair(constraints[0]["attribute"], constraints[0], rng)
+        pairs = []
+        for constraint in constraints:
+            rows, fields = _rows(constraint["attribute"], constraint, rng)
+            plain = [row for row in rows if not row[0].startswith(_RELATIVE)]
+            fragment, predicate = rng.choice(plain or rows)
+            pairs.append((_bare(fragment, fields), _bare(predicate, fields)))
+        return joined([f for f, _ in pairs]), joined([p for _, p in pairs])
     rows, fields = _rows(kind, value, rng)
     fragment, predicate = rng.choice(rows)
     if kind == "title" and "called {v}" == fragment and not _simple_name(fields["v"]):
