@@ -473,3 +473,19 @@ def test_a_whole_script_is_reworded_and_still_says_the_same(endpoint):
         assert {**slot, "statement": ""} == {**old_slot, "statement": ""}
     assert phraser.counts["accepted"] + phraser.counts["template"] == 1 + len(script["slots"])
     assert User(new).reply("Which size is the lamp?", NOTHING, 1).act == "clarify"
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [("How many sports & outdoors items?", "a"), ("How many sports and outdoors items?", "a"),
+     ("Which size of kids' headphones?", "b"), ("Which color for the kids headphones?", "b"),
+     ("Which color for the chefs knife?", "c"), ("How many chef's knives?", "c"),
+     ("What size is the knife?", "c")],
+)  # fmt: skip
+def test_names_with_marks_are_found(text, subject):
+    nouns = {
+        "a": ["sports & outdoors item"],
+        "b": ["pair of kids' headphones"],
+        "c": ["chef's knife"],
+    }
+    assert recognise(text, nouns).subjects == {subject}

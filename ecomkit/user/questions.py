@@ -171,11 +171,13 @@ def _aliases(nouns: Names) -> tuple[tuple[str, str], ...]:
     given: set[str] = set()
     for subject, names in nouns:
         for name in names:
-            low = _flat(name)
-            if low:
-                for form in (low, plural(low)):
-                    table.setdefault(form, set()).add(subject)
-                    given.add(form)
+            low = name.casefold().strip()
+            for word in {low, plural(low), low.replace("&", "and"), low.removeprefix("pair of ")}:
+                # Marks as single blanks, as they are in the text; and as if left out.
+                for form in {_ONE_MARK.sub(" ", word), _flat(word), _flat(word.replace("'", ""))}:
+                    if form:
+                        table.setdefault(form, set()).add(subject)
+                        given.add(form)
     for subject, names in nouns:
         for name in names:
             tail = _flat(name).rsplit(" ", 1)[-1]
@@ -190,6 +192,7 @@ def _aliases(nouns: Names) -> tuple[tuple[str, str], ...]:
 _CHAT_WORDS = {"u": "you", "ur": "your", "wich": "which", "wat": "what", "qty": "quantity",
                "colr": "color", "brnd": "brand", "pls": "please", "plz": "please"}  # fmt: skip
 _CHAT = re.compile(rf"\b(?:{'|'.join(_CHAT_WORDS)})\b")
+_ONE_MARK = re.compile(r"[^a-z0-9]")
 _FLAT = re.compile(r"[^a-z0-9]+")
 
 
@@ -202,7 +205,7 @@ def _find_subjects(text: str, aliases: tuple[tuple[str, str], ...]) -> list[tupl
     if not aliases:
         return []
     # Same length as the text, so that positions agree.
-    flat = " " + re.sub(r"[^a-z0-9]", " ", text) + " "
+    flat = f" {_ONE_MARK.sub(' ', text)} "
     found: list[tuple[int, str]] = []
     spans: dict[int, int] = {}
     for name, subject in aliases:
