@@ -374,7 +374,7 @@ def synthesize_rows(seed: int, start: int, stop: int) -> pl.DataFrame:
     adjective = pick(t.adjectives, cat, "adjective")
     extra = pick(t.extras, cat, "extra")
     with_adjective = np.isin(style, [0, 1, 3, 5, 7])
-    with_extra = np.isin(style, [2, 3, 6, 7])
+    with_extra = np.isin(style, [2, 6])  # not both: "foldable … with Foldable Plug"
     spaced = [" " + a for a in t.adjectives.flat] + [""]
     said = [", " + s for s in t.said] + [""]
     extras = [" " + e if e else "" for e in t.extras.flat] + [""]

@@ -94,12 +94,17 @@ class Taxonomy:
         return self.categories[name]
 
 
+_SMALL = frozenset(
+    "with for and of in to the a on or by from x oz fl lb ft mm cm qt sq psi".split()
+)
+"""Words and units that a title writes small, save as its first word."""
+
+
 def title_case(text: str) -> str:
     """``text`` as a title writes it: words that have capitals of their own stay as they are."""
-    small = {"with", "for", "and", "of", "in", "to", "the", "a", "on", "or", "by", "from"}
     out = []
     for i, word in enumerate(text.split(" ")):
-        if word and word.lower() == word and not (i and word in small):
+        if word and word.lower() == word and not (i and word in _SMALL):
             word = "-".join(part[:1].upper() + part[1:] for part in word.split("-"))
         out.append(word)
     return " ".join(out)
