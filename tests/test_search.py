@@ -260,7 +260,7 @@ def test_search_is_exact_down_to_the_last_tie(
         for rows in (None, everything[::2], everything[seed::17], everything[:1], everything[:0]):
             allowed = everything if rows is None else rows
             for k in (1, 10, 137, size + 5):
-                got = found.search(query, k, rows)
+                got = found.search(query, k, None if rows is None else index.Selection(rows))
                 expected = best(vectors, query, allowed, k)
                 assert (got[0].tolist(), got[1].tolist()) == expected, (seed, k)
 
@@ -295,7 +295,7 @@ def test_ivf_finds_most_and_loses_nothing_to_a_filter(search: Any, tmp_path: Pat
     assert hits / (10 * len(range(0, SIZE, 60))) > 0.8, hits
     found.BRUTE_UP_TO = 0
     rows = np.arange(7, SIZE, 100, dtype=np.int32)
-    assert sorted(found.search(vectors[0], 200, rows)[0].tolist()) == rows.tolist()
+    assert sorted(found.search(vectors[0], 200, index.Selection(rows))[0].tolist()) == rows.tolist()
 
 
 def test_training_is_exact_and_fills_every_list() -> None:

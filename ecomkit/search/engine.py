@@ -17,7 +17,7 @@ from ecomkit.errors import IndexDamaged
 from ecomkit.records import Constraint
 from ecomkit.search import index as files
 from ecomkit.search.embed import Encoder, TransformerEncoder, Vectors
-from ecomkit.search.index import FlatIndex, IvfIndex, Rows, Scores
+from ecomkit.search.index import FlatIndex, IvfIndex, Rows, Scores, Selection
 from ecomkit.seeds import rng
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class SearchEngine:
         self._encoder = encoder
         self._results: _Recent[tuple[Rows, Scores]] = _Recent(4096)
         self._queries: _Recent[Vectors] = _Recent(4096)
-        self._filtered: _Recent[Rows] = _Recent(64)
+        # Up to 8 MB each in a catalog of 2,000,000.
+        self._filtered: _Recent[Selection] = _Recent(64 if catalog.size <= 200_000 else 16)
 
     def __repr__(self) -> str:
         kind = self.manifest["index"]["kind"]
@@ -122,8 +123,8 @@ class SearchEngine:
         key = (query, depth, asked, department)
         found = self._results.find(key)
         if found is None:
-            rows = self.passing(asked, department)
-            found = self.index.search(self.encode(query), depth, rows)
+            only = self._selection(asked, department)
+            found = self.index.search(self.encode(query), depth, only)
             for array in found:
                 array.flags.writeable = False
             if len(query) <= _LONGEST_KEPT:
@@ -161,14 +162,20 @@ class SearchEngine:
         Raises:
             UnknownName: as :meth:`search`.
         """
+        only = self._selection(tuple(filters), department)
+        return None if only is None else only.rows
+
+    def _selection(
+        self, filters: tuple[Constraint, ...], department: str | None
+    ) -> Selection | None:
         if not filters and department is None:
             return None
-        key = (tuple(filters), department)
+        key = (filters, department)
         found = self._filtered.find(key)
         if found is None:
             shelf = self._shelf(filters, department)
-            found = shelf[self.catalog.mask(shelf, filters)] if filters else shelf
-            self._filtered.keep(key, found)
+            rows = shelf[self.catalog.mask(shelf, filters)] if filters else shelf
+            found = self._filtered.keep(key, Selection(rows))
         return found
 
     def _shelf(self, filters: Sequence[Constraint], department: str | None) -> Rows:

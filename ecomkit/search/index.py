@@ -705,6 +705,27 @@ def inner_products(vectors: Vectors, rows: NDArray[Any] | None, query: Vectors) 
     return out
 
 
+class Selection:
+    """Sorted rows that a search is limited to, and FAISS's form of them, made when needed."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._selector: Any = None
+        self._bits: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def selector(self, faiss: Any, size: int) -> Any:
+        """A FAISS bitmap selector; the bits it points into live as long as this object."""
+        if self._selector is None:
+            mask = np.zeros(size, bool)
+            mask[self.rows] = True
+            self._bits = np.packbits(mask, bitorder="little")
+            self._selector = faiss.IDSelectorBitmap(self._bits)
+        return self._selector
+
+
 class FlatIndex:
     """Exact search over all vectors."""
 
@@ -713,25 +734,23 @@ class FlatIndex:
         self.vectors = vectors
         self._index = _read_faiss(self._faiss, path, vectors)
 
-    def search(self, query: Vectors, k: int, rows: Rows | None = None) -> tuple[Rows, Scores]:
-        """The ``k`` best of all products, or of the sorted ``rows``: rows and scores.
+    def search(self, query: Vectors, k: int, only: Selection | None = None) -> tuple[Rows, Scores]:
+        """The ``k`` best of all products, or of ``only`` some: rows and scores.
 
         Ties go to the lower row, also at the cut.
         """
         size = len(self.vectors)
-        k = min(k, size if rows is None else len(rows))
-        if k <= 0:
-            return np.zeros(0, np.int32), np.zeros(0, np.int64)
-        if not query.any():
-            return (np.arange(k) if rows is None else rows[:k]).astype(np.int32), np.zeros(k, int)
-        if rows is not None and len(rows) * 8 <= size:
-            return top(rows, inner_products(self.vectors, rows, query), k)
-        allowed = _allowed(self._faiss, rows, size)
-        asked = self._faiss.SearchParameters(sel=allowed[0]) if allowed else None
+        easy = _easy(self.vectors, query, k, only, size // 8)
+        if easy is not None:
+            return easy
+        k = min(k, len(self.vectors if only is None else only))
+        asked = None
+        if only is not None:
+            asked = self._faiss.SearchParameters(sel=only.selector(self._faiss, size))
         return _resolved(
             lambda n: self._index.search(query[None].astype(np.float32), n, params=asked),
             k,
-            size if rows is None else len(rows),
+            len(self.vectors if only is None else only),
         )
 
 
@@ -756,33 +775,28 @@ class IvfIndex:
             raise IndexDamaged(f"{path}: {self._index.nlist} lists; {_REMEDY}")
         self._index.parallel_mode = 0
 
-    def search(self, query: Vectors, k: int, rows: Rows | None = None) -> tuple[Rows, Scores]:
+    def search(self, query: Vectors, k: int, only: Selection | None = None) -> tuple[Rows, Scores]:
         """As :meth:`FlatIndex.search`, among the lists that are read."""
         size = len(self.vectors)
-        k = min(k, size if rows is None else len(rows))
-        if k <= 0:
-            return np.zeros(0, np.int32), np.zeros(0, np.int64)
-        if not query.any():
-            return (np.arange(k) if rows is None else rows[:k]).astype(np.int32), np.zeros(k, int)
-        if rows is not None and len(rows) <= self.BRUTE_UP_TO:
-            return top(rows, inner_products(self.vectors, rows, query), k)
+        easy = _easy(self.vectors, query, k, only, self.BRUTE_UP_TO)
+        if easy is not None:
+            return easy
+        limit = len(self.vectors if only is None else only)
+        k = min(k, limit)
         nlist = len(self._centroids)
-        share = 1.0 if rows is None else len(rows) / size
-        nprobe = min(nlist, math.ceil(self.nprobe / share))
-        allowed = _allowed(self._faiss, rows, size)
+        nprobe = min(nlist, math.ceil(self.nprobe * size / limit))
+        options = {} if only is None else {"sel": only.selector(self._faiss, size)}
         floats = query[None].astype(np.float32)
         near = np.einsum("ij,j->i", self._centroids, floats[0])
         while True:
             lists, nearness = top(np.arange(nlist), near, nprobe)
-            asked = self._faiss.SearchParametersIVF(
-                nprobe=nprobe, **({"sel": allowed[0]} if allowed else {})
-            )
+            asked = self._faiss.SearchParametersIVF(nprobe=nprobe, **options)
             probes = lists[None].astype(np.int64)
             distances = nearness[None].astype(np.float32)
             found = _resolved(
                 lambda n: self._preassigned(floats, n, probes, distances, asked),  # noqa: B023
                 k,
-                size if rows is None else len(rows),
+                limit,
             )
             if len(found[0]) >= k or nprobe == nlist:
                 return found
@@ -801,14 +815,19 @@ class IvfIndex:
         return scores, labels
 
 
-def _allowed(faiss: Any, rows: Rows | None, size: int) -> tuple[Any, Any] | None:
-    """A FAISS selector for rows, with the bitmap it points into kept alive beside it."""
-    if rows is None:
-        return None
-    mask = np.zeros(size, bool)
-    mask[rows] = True
-    bits = np.packbits(mask, bitorder="little")
-    return faiss.IDSelectorBitmap(bits), bits
+def _easy(
+    vectors: Vectors, query: Vectors, k: int, only: Selection | None, brute: int
+) -> tuple[Rows, Scores] | None:
+    """The answer where no index is needed: nothing asked, nothing said, or few rows to compare."""
+    k = min(k, len(vectors) if only is None else len(only))
+    if k <= 0:
+        return np.zeros(0, np.int32), np.zeros(0, np.int64)
+    if not query.any():
+        rows = np.arange(k, dtype=np.int32) if only is None else only.rows[:k].astype(np.int32)
+        return rows, np.zeros(k, np.int64)
+    if only is not None and len(only) <= brute:
+        return top(only.rows, inner_products(vectors, only.rows, query), k)
+    return None
 
 
 def _resolved(search: Callable[[int], tuple[Any, Any]], k: int, limit: int) -> tuple[Rows, Scores]:
