@@ -469,6 +469,8 @@ def write_catalog(
     Raises:
         CatalogError: for rows that cannot stand in a catalog, or a target that is something else.
     """
+    import polars as pl
+
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         if not (target / "manifest.json").is_file():
@@ -488,9 +490,12 @@ def write_catalog(
                 frame = conform(frame)
                 path = building / "data" / f"part-{number:05d}.parquet"
                 # Row groups of a Hub viewer's size; statistics serve filters on read.
-                frame.write_parquet(
-                    path, compression="zstd", compression_level=1, row_group_size=50_000
-                )
+                try:
+                    frame.write_parquet(
+                        path, compression="zstd", compression_level=1, row_group_size=50_000
+                    )
+                except pl.exceptions.PolarsError as error:  # a full disk, as polars says it
+                    raise CatalogError(f"cannot write {target}: {error}") from None
                 names.append((path, frame.height))
                 cache.add(frame)
                 if progress is not None:
