@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ecomkit.errors import UnknownName
@@ -92,9 +93,12 @@ class Fragment:
         return self.text
 
 
+_FIELD = re.compile(r"\{(\w+)\}")
+
+
 def _bare(template: str, fields: Mapping[str, str]) -> str:
     # str.format would read braces inside a product title as fields.
-    return re.sub(r"\{(\w+)\}", lambda match: fields[match.group(1)], template)
+    return _FIELD.sub(lambda match: fields[match.group(1)], template)
 
 
 def fill(template: str, **fields: str) -> str:
@@ -156,6 +160,7 @@ def _pairs(attribute: str, op: str) -> Sequence[P.Pair]:
         ) from None
 
 
+@lru_cache(maxsize=8192)
 def _text_rows(attribute: str, op: str, raw: str) -> tuple[Sequence[P.Pair], dict[str, str]]:
     if op not in ("eq", "contains"):
         _pairs(attribute, op)  # raises: text has no bounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from ecomkit.seeds import Rng
@@ -14,7 +15,12 @@ _NEIGHBOURS: dict[str, str] = {
     "c": "xvd", "v": "cbf", "b": "vng", "n": "bmh", "m": "nj",
 }  # fmt: skip
 
+_UNIT = 1.0 / (1 << 53)
+_LONGEST = 40
+"""Letters of a word that can err; the rest of a longer one is left alone."""
+
 _TOKEN = re.compile(r"[^\s]+")
+_FIXED = re.compile(r"[0-9@_]|[^\x00-\x7f]")
 _LETTERS = re.compile(r"[A-Za-z]+")
 
 
@@ -24,18 +30,23 @@ def typo(text: str, p: float, rng: Rng, protected: Iterable[str] = ()) -> str:
     An error swaps two neighbours, drops a letter, doubles one, or hits the next key. A word
     changes at most once. Never touched: words shorter than four letters, anything that holds a
     digit, upper-case codes such as ``SAVE`` or ``USB-C``, and the words of ``protected``
-    (any case), which is where callers put brands, model names and codes. Two draws a word
+    (any case), which is where callers put brands, model names and codes. One draw a word
     that can change, however long it is.
     """
     if p <= 0.0:
         return text
+    # until[i]: the chance that an error comes at letter i or before.
+    until, miss = [], 1.0
+    for _ in range(_LONGEST):
+        miss *= 1.0 - p
+        until.append(1.0 - miss)
     guarded: set[str] = set()
     for phrase in protected:
         guarded.update(word.casefold() for word in _LETTERS.findall(phrase))
 
     def token(match: re.Match[str]) -> str:
         word = match.group()
-        if any(c.isdigit() for c in word) or not word.isascii() or "@" in word or "_" in word:
+        if _FIXED.search(word):
             return word
         return _LETTERS.sub(letters, word)
 
@@ -44,16 +55,11 @@ def typo(text: str, p: float, rng: Rng, protected: Iterable[str] = ()) -> str:
         n = len(word)
         if n < 4 or word.casefold() in guarded or word.isupper():
             return word
-        # The first letter that errs: one draw gives its place, as letters err independently.
-        point = rng.uniform()
-        how = rng.next64()
-        keep = 1.0 - p
-        miss = 1.0
-        for i in range(n):
-            miss *= keep
-            if point < 1.0 - miss:
-                return _slip(word, i, how)
-        return word
+        # Letters err independently, so one number gives the first that does: its upper 53 bits
+        # say where, its lower 11 bits how.
+        bits = rng.next64()
+        i = bisect_right(until, (bits >> 11) * _UNIT)
+        return _slip(word, i, bits & 0x7FF) if i < min(n, _LONGEST) else word
 
     return _TOKEN.sub(token, text)
 

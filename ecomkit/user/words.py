@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ecomkit.seeds import Rng
 
@@ -49,6 +50,7 @@ _CODE = re.compile(r"[A-Z]{2,}[0-9]*\b|[A-Z]\b")
 _SPOKEN = frozenset("LAN RAM NAS ROM SIM RAID LASER".split())
 
 
+@lru_cache(maxsize=4096)
 def article(phrase: str) -> str:
     """``a`` or ``an``, by the sound of what follows."""
     word = phrase.lstrip("\"'“‘(")
@@ -83,6 +85,7 @@ def bare(noun: str) -> str:
     return noun.removeprefix("pair of ")
 
 
+@lru_cache(maxsize=4096)
 def is_plural(noun: str) -> bool:
     """True for ``running shoes`` and ``pair of socks``, false for ``canvas`` or ``shampoo``."""
     noun = bare(noun)
@@ -97,6 +100,7 @@ def is_plural(noun: str) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def is_mass(noun: str) -> bool:
     """True for ``face lotion`` or ``dog food``: no article, no plural."""
     return re.split(r"[\s\-]", _head(noun)[0].casefold())[-1] in _MASS
@@ -112,6 +116,7 @@ def is_pair(noun: str) -> bool:
     return parts[-1] in _PAIRS
 
 
+@lru_cache(maxsize=4096)
 def plural(noun: str) -> str:
     """``wall charger`` -> ``wall chargers``; plural and mass nouns stay as they are."""
     head, rest = _head(noun)
@@ -207,6 +212,7 @@ _PROPER = frozenset(
 )
 
 
+@lru_cache(maxsize=8192)
 def plain_value(value: str) -> str:
     """A catalog value as written mid-sentence: ``Matte Black`` -> ``matte black``; ``USB-C``,
     ``XL``, ``ABS plastic`` and ``Turkish cotton`` keep their capitals."""
