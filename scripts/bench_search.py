@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures search: building, query latency, known-item search, IVF against exact search.
 
-    scripts/bench_search.py --work /tmp/bench --sizes 20000 100000
-    scripts/bench_search.py --work /tmp/bench --sizes 2000000 --rounds 3
+    scripts/bench_search.py --work data/bench --sizes 20000 100000
+    scripts/bench_search.py --work data/bench --sizes 2000000 --rounds 3
 
 Catalogs, embeddings and indexes are made in the work folder where they are missing, and kept.
 Latencies are medians over fresh queries (nothing remembered), the median of several rounds.
