@@ -468,24 +468,33 @@ def say(field: str, value: Any, draw: Rng) -> str:
     Raises:
         UnknownName: for a field that the rules do not know.
     """
+    return draw.choice(sayings(field, value))
+
+
+def sayings(field: str, value: Any) -> tuple[str, ...]:
+    """All the sentences by which a customer states one fact.
+
+    Raises:
+        UnknownName: for a field that the rules do not know.
+    """
     if field == "department":
         name = spoken(str(value))
-        forms: Sequence[str] = (
+        return (
             f"It's from {name}.",
             f"It's an item from the {name} department.",
             f"The department is {name}.",
         )
-        return draw.choice(forms)
     dims = _data().dims
     if field not in dims:
         raise UnknownName("policy field", field, [*dims, "department"])
     dim = dims[field]
     if "unit" in dim:
-        return draw.choice(dim["said"]).replace("{n}", _number(value, dim["unit"]))
+        figure = _number(value, dim["unit"])
+        return tuple(text.replace("{n}", figure) for text in dim["said"])
     entry = dim["values"].get(_key(value))
     if entry is None:
         raise UnknownName(f"value of {field}", value, dim["values"])
-    return draw.choice(entry["said"])
+    return tuple(entry["said"])
 
 
 def ask(kind: str, draw: Rng) -> str:
@@ -645,6 +654,168 @@ def documents(policy: Policy | None = None) -> dict[str, str]:
         part = passage(policy, key)
         pages.setdefault(rule.topic, [f"# {rule.topic}"]).append(f"## {part.title}\n\n{part.text}")
     return {topic: "\n\n".join(parts) + "\n" for topic, parts in pages.items()}
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a passage says, got from its words alone: the inverse of :func:`passage`.
+
+    ``changes`` holds ``(field, value or threshold or department names, effect, figure)`` of a
+    rule with a number; ``steps`` the ``(conditions, option)`` of a choice, in order.
+    """
+
+    unit: str
+    base: int | str
+    changes: tuple[tuple[str, Any, str, int], ...] = ()
+    steps: tuple[tuple[tuple[tuple[str, str], ...], str], ...] = ()
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that the passage has conditions on."""
+        return frozenset(
+            [change[0] for change in self.changes]
+            + [name for conditions, _ in self.steps for name, _ in conditions]
+        )
+
+    def answer(self, case: Case) -> int | str:
+        """What the passage says of a case: a number in the rule's unit, or an option."""
+        result = self.base
+        for conditions, option in self.steps:
+            if all(_key(case.get(name)) == value for name, value in conditions):
+                result = option
+        if isinstance(result, str):
+            return result
+        percent = parts = 1
+        limit: int | None = None
+        for name, value, effect, figure in self.changes:
+            if not _said_to_hold(case.get(name), name, value):
+                continue
+            if effect == "set":
+                return figure
+            if effect == "scale":
+                percent, parts = percent * figure, parts * 100
+            elif effect == "cap":
+                limit = figure if limit is None else min(limit, figure)
+            else:
+                result += figure if effect == "add" else -figure
+        result = max(0, result) * percent // parts
+        return result if limit is None else min(result, limit)
+
+
+def _said_to_hold(fact: Any, name: str, value: Any) -> bool:
+    if fact is None:
+        return False
+    if isinstance(value, int):
+        return not isinstance(fact, str) and bool(fact >= value)
+    if name == "department":
+        known = re.escape(spoken(str(fact)))
+        return re.search(rf"(?:^|, | or ){known}(?:$|, | or )", value, re.IGNORECASE) is not None
+    return _key(fact) == value
+
+
+_FIGURE = r"(\$[0-9,]+\.[0-9]{2}|[0-9]+)(?:%| [a-z]+(?: points?)?)??"
+_IF = re.compile(r"(?:^|(?<=[.] ))(?:If|When) (.+?)\.(?= |$)")
+
+
+def _figure_in(text: str) -> int | None:
+    found = re.search(r"\$[0-9,]+\.[0-9]{2}|[0-9]+", text)
+    return int(re.sub(r"[$,.]", "", found.group())) if found else None
+
+
+@cache
+def _spoken_conditions() -> tuple[tuple[str, str, str], ...]:
+    """(words, field, value) of every condition that is not a threshold, longest words first."""
+    found = [
+        (entry["cond"], name, value)
+        for name, dim in _data().dims.items()
+        for value, entry in dim.get("values", {}).items()
+    ]
+    return tuple(sorted(found, key=lambda entry: (-len(entry[0]), entry)))
+
+
+@cache
+def _spoken_thresholds() -> tuple[tuple[re.Pattern[str], str], ...]:
+    found = []
+    for name, dim in _data().dims.items():
+        if "unit" in dim:
+            before, after = (re.escape(part) for part in dim["cond"].split("{n}"))
+            figure = r"(?:\$[0-9,]+\.[0-9]{2}|[0-9]+)"
+            found.append((re.compile(f"{before}{figure}{after}"), name))
+    return tuple(found)
+
+
+@cache
+def _spoken_effects() -> tuple[tuple[re.Pattern[str], str], ...]:
+    found = []
+    for effects in _data().effects.values():
+        for effect, forms in effects.items():
+            for form in forms:
+                body = re.escape(form).replace(r"\{x\}", _FIGURE)
+                found.append((re.compile(re.sub(r"\\ are\\ ", r"\\ (?:are|is)\\ ", body)), effect))
+    return tuple(found)
+
+
+def _read_condition(text: str) -> tuple[str, Any] | None:
+    for words, name, value in _spoken_conditions():
+        if text == words:
+            return name, value
+    for pattern, name in _spoken_thresholds():
+        if pattern.fullmatch(text):
+            return name, _figure_in(text)
+    listed = text.removeprefix("the item is from ")
+    return ("department", listed) if listed != text else None
+
+
+def _read_change(sentence: str) -> tuple[str, Any, str, int] | None:
+    # Conditions and effects may hold commas themselves.
+    for comma in re.finditer(", ", sentence):
+        condition = _read_condition(sentence[: comma.start()])
+        if condition is None:
+            continue
+        words = sentence[comma.end() :]
+        for pattern, effect in _spoken_effects():
+            figure = _figure_in(words)
+            if figure is not None and pattern.fullmatch(words):
+                return (*condition, effect, figure)
+    return None
+
+
+def read_passage(title: str, text: str) -> Reading | None:
+    """What a passage says, from its heading and words; None if it has no answer or is unknown.
+
+    Figures, conditions and what they do are read from ``text`` alone; the heading tells the unit.
+    """
+    rule = next((rule for rule in rules().values() if rule.title == title), None)
+    if rule is None or rule.unit == "terms":
+        return None
+    # The first sentence states the ordinary case, and may itself begin with "If".
+    first = re.search(r"\. (?=[A-Z])", text)
+    opening, rest = (text[: first.end()], text[first.end() :]) if first else (text, "")
+    sentences = [match.group(1) for match in _IF.finditer(rest)]
+    if not rule.options:
+        base = _figure_in(opening)
+        read = [_read_change(sentence) for sentence in sentences]
+        if base is None or None in read:
+            return None
+        return Reading(rule.unit, base, tuple(change for change in read if change))
+    steps = []
+    for sentence in sentences:
+        conditions, _, outcome = sentence.removesuffix(" instead").rpartition(", it is ")
+        found = []
+        for words, name, value in _spoken_conditions():
+            if words in conditions:
+                conditions = conditions.replace(words, "")
+                found.append((name, value))
+        steps.append((tuple(found), outcome))
+    for form in rule.text:
+        before, _, after = form.partition("{x}")
+        if opening.casefold().startswith(before.casefold()) and after.rstrip(".") in opening:
+            option = opening.strip().removeprefix(before).removesuffix(after).rstrip(".")
+            return Reading(rule.unit, option, (), tuple(steps))
+    return None
 
 
 # Search
