@@ -6,7 +6,7 @@ answer schema. It knows nothing of messages or JSON text; :mod:`ecomkit.replay` 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -195,6 +195,10 @@ class Environment:
     def constant(self, catalog: Catalog) -> list[Action]:
         """The same actions whatever the episode."""
         raise NotImplementedError
+
+    def attackers(self) -> Mapping[str, Callable[[AgentView], Policy]]:
+        """Policies of this environment's own that try to earn reward unfairly, for the audit."""
+        return {}
 
     def max_turns(self, goal: Mapping[str, Any], axes: Axes) -> int:
         """Assistant steps allowed (SPEC §2)."""

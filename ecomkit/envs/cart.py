@@ -612,29 +612,37 @@ class Cart(Environment):
         return submit([*actions, *writes], {"message": "All done."})
 
     @staticmethod
+    def _savings(
+        goal: Mapping[str, Any],
+        world: Mapping[str, Any],
+        catalog: Catalog,
+        wants: list[dict[str, Any]],
+    ) -> dict[str, int]:
+        """Cents that each of the user's codes takes off at the end, those run out left aside."""
+        exhausted = {e["code"] for e in world["events"] if e["kind"] == "code_exhausted"}
+        lines = []
+        for want in wants:
+            variants = catalog.variants(want["product_id"])
+            variant = next((v for v in variants if v.variant_id == want["variant_id"]), variants[0])
+            department = catalog.product(want["product_id"]).department
+            lines.append((department, variant.price_cents * want["quantity"]))
+        return {
+            code["code"]: discount_cents(code, lines, world["now"])
+            for code in world["codes"]
+            if code["code"] in goal["codes"] and code["code"] not in exhausted
+        }
+
     def _best_code(
+        self,
         goal: Mapping[str, Any],
         world: Mapping[str, Any],
         catalog: Catalog,
         wants: list[dict[str, Any]],
     ) -> str | None:
-        exhausted = {e["code"] for e in world["events"] if e["kind"] == "code_exhausted"}
-        lines = []
-        for want in wants:
-            variants = catalog.variants(want["product_id"])
-            variant = next(
-                (v for v in variants if v.variant_id == want["variant_id"]),
-                default_variant(catalog, want["product_id"]),
-            )
-            department = catalog.product(want["product_id"]).department
-            lines.append((department, variant.price_cents * want["quantity"]))
-        best, best_code = 0, None
-        for code in world["codes"]:
-            if code["code"] in goal["codes"] and code["code"] not in exhausted:
-                saved = discount_cents(code, lines, world["now"])
-                if saved > best:
-                    best, best_code = saved, code["code"]
-        return best_code
+        """The code that saves most, the first named of equals; None if none saves anything."""
+        saved = self._savings(goal, world, catalog, wants)
+        best = max(saved, key=lambda code: saved[code], default=None)
+        return best if best and saved[best] > 0 else None
 
     # --- the verifier ----------------------------------------------------------------------
 
@@ -840,6 +848,10 @@ class Cart(Environment):
             best = self._best_code(goal, world, catalog, final)
             if best:
                 yield NearMiss("wrong_discount", plan(final, code=None))
+                saved = self._savings(goal, world, catalog, final)
+                for code in goal["codes"]:
+                    if saved.get(code, 0) < saved[best]:
+                        yield NearMiss("wrong_discount", plan(final, code=code))
         else:
             ordered = {**goal, "checkout": True}
             yield NearMiss(
@@ -919,11 +931,6 @@ class Cart(Environment):
             Action(tool_calls=(call("cart_add", product_id=product_id),)),
             Action(answer={"message": "Done."}),
         ]
-
-
-def default_variant(catalog: Catalog, product_id: str) -> Variant:
-    """The variant that ``cart_add`` takes when none is named."""
-    return catalog.variants(product_id)[0]
 
 
 CODE_STEMS = (
