@@ -55,6 +55,7 @@ VALUES = {
         constraint("price_cents", "le", 125000),
         constraint("price_cents", "ge", 1500),
         constraint("price_cents", "between", [1500, 2999]),
+        constraint("price_cents", "between", [0, 1000]),
         constraint("price_cents", "eq", 1999),
         constraint("price_cents", "le", 100),
     ],

@@ -80,6 +80,8 @@ def _constraint(value: Mapping[str, Any]) -> Groups:
         figure = re.match(r"[0-9]+(?:\.[0-9]+)?", raw)
         raw = float(figure.group()) if figure else raw
     ends = list(raw) if op == "between" else [raw]
+    if op == "between" and ends[0] <= 0:
+        ends = ends[1:]
     if attribute == "price_cents":
         return tuple(_money(int(end)) for end in ends)
     if attribute == "ship_days" and ends == [0]:

@@ -119,6 +119,8 @@ def _rows(kind: str, value: Mapping[str, Any], rng: Rng) -> tuple[Sequence[P.Pai
         raw = float(digits.group()) if digits else raw
     if attribute == "title":
         op = "contains"
+    if op == "between" and raw[0] <= 0:
+        op, raw = "le", raw[1]  # nobody says "from $0"
     if op == "between":
         low, high = raw
         if attribute == "price_cents":
@@ -538,7 +540,10 @@ def _item(
     before = " ".join(f.before for f in front)
     room = max(0, limit - len(viewed) - (1 if front else 0))
     on_noun, rest = others[:room] + viewed, others[room:]
-    if quantity:
+    single = quantity == 1 and some(noun).startswith(("a ", "an "))
+    if single and not viewed and rng.chance(0.7):
+        head = some(noun, before)
+    elif quantity:
         head = counted(quantity, noun, figure=rng.chance(0.25), before=before)
     elif viewed:
         head = f"the {before} {bare(noun)}" if before else f"the {bare(noun)}"
