@@ -353,7 +353,7 @@ class Cart(Environment):
                     "uses_left": rng.between(1, 50),
                 }
             )
-        return codes, [code["code"] for code in codes]
+        return codes, [str(code["code"]) for code in codes]
 
     @staticmethod
     def _draw_sell_out(
