@@ -509,6 +509,23 @@ def test_building_again_changes_nothing(catalog: Catalog, copied: Path) -> None:
     assert not copied.with_name("embeddings.partial").exists()
 
 
+def test_a_whole_folder_is_recognised_at_once(
+    catalog: Catalog, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise Stop
+
+    monkeypatch.setattr(index, "catalog_weights", stop)
+    monkeypatch.setattr(embed, "token_table", stop)
+    assert build_embeddings(catalog, copied)["index"] == {"kind": "flat"}
+    flip(copied / "data/embeddings-00001-of-00003.parquet")
+    with pytest.raises(Stop):
+        build_embeddings(catalog, copied)
+    monkeypatch.setattr(embed, "STATIC_VERSION", "static 0")
+    with pytest.raises(Stop):
+        build_embeddings(catalog, copied)
+
+
 class Stop(Exception):
     pass
 

@@ -65,6 +65,10 @@ float32 arithmetic on whole numbers is exact in any order (SPEC §4)."""
 TABLE_DIGEST = "e8b896c3ef6737ef27642c9b7a9219b538348a7499d0b63b62a25c1133c262c2"
 """SHA-256 of the distilled token table. It depends on the model's weights alone."""
 
+STATIC_VERSION = f"static 1 {TABLE_DIGEST[:16]}"
+"""Names the rules by which a catalog becomes static vectors. Raise its number with any change
+that gives other vectors for the same text, so that folders made before are made again."""
+
 TEXT_NORM = 400
 _WORD_NORM = 256
 _LEXICAL_NORM = 256
@@ -314,7 +318,7 @@ class StaticEncoder:
         self.hash = hashlib.sha256(
             b"\0".join(
                 (
-                    f"static 1 {SEMANTIC} {LEXICAL} {TEXT_NORM}".encode(),
+                    f"{STATIC_VERSION} {SEMANTIC} {LEXICAL} {TEXT_NORM}".encode(),
                     np.ascontiguousarray(table).tobytes(),
                     np.ascontiguousarray(weights).tobytes(),
                     tokenizer.encode(),
@@ -325,7 +329,7 @@ class StaticEncoder:
         self._rows = np.zeros((1024, DIMS), np.float32)
 
     # A word's row is found once and kept; the cap only bounds memory, never the result.
-    _CAP = 400_000
+    _CAP = 100_000
 
     def word_rows(self, words: Iterable[str]) -> list[int]:
         """Positions of words in the matrix of word vectors, adding those not met before."""

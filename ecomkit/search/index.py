@@ -122,6 +122,10 @@ def build_embeddings(
         OSError: if the disk is full; what is finished stays and is used by the next call.
     """
     folder = Path(folder)
+    if encoder is None and str(model) == "static":
+        done = _made_before(folder, {"catalog_hash": catalog.hash, "format": FORMAT})
+        if done and done["encoder"].get("version") == embed.STATIC_VERSION:
+            return done
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
     ready = encoder or _encoder(catalog, partial, model, dims, device, progress)
@@ -134,20 +138,24 @@ def build_embeddings(
         "encoder_hash": ready.hash,
         "shard_rows": shard_rows or SHARD_ROWS[ready.kind],
     }
-    try:
-        old = _read_json(folder / "manifest.json")
-        if all(old.get(name) == value for name, value in key.items()):
-            check_files(folder, old, _data_files(old))
-            shutil.rmtree(partial)
-            return old
-    except (OSError, ValueError, IndexDamaged):
-        pass
+    old = _made_before(folder, key)
+    if old is not None:
+        shutil.rmtree(partial)
+        return old
     shards = _embed_shards(catalog, partial, ready, key, progress)
     names = [*shards, "vectors.npy", *sorted(_encoder_files(partial))]
     (partial / "README.md").write_text(_card(key, ready), "utf-8")
     manifest = {
         **key,
-        "encoder": {"kind": ready.kind, "name": _public_name(ready), "scale": _scale(ready)},
+        "encoder": {
+            "kind": ready.kind,
+            "name": _public_name(ready),
+            "scale": _scale(ready),
+            "version": embed.STATIC_VERSION if isinstance(ready, StaticEncoder) else None,
+            "table_digest": (
+                embed.table_digest(ready.table) if isinstance(ready, StaticEncoder) else None
+            ),
+        },
         "files": _listed(partial, names),
         "index": None,
     }
@@ -164,6 +172,18 @@ def build_embeddings(
     else:
         partial.rename(folder)
     return manifest
+
+
+def _made_before(folder: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The manifest of a folder that is whole and fits ``key``, or None."""
+    try:
+        old = _read_json(folder / "manifest.json")
+        if all(old.get(name) == value for name, value in key.items()):
+            check_files(folder, old, _data_files(old))
+            return old
+    except (OSError, ValueError, KeyError, IndexDamaged):
+        pass
+    return None
 
 
 def _scale(encoder: StaticEncoder | TransformerEncoder) -> float | None:
