@@ -17,9 +17,9 @@ PACKAGE = ROOT / "ecomkit"
 LAYERS = """
     errors seeds difficulty records actions
     catalog search loading
-    policies world tools user rewards envs wording replay
-    agents episodes generation
-    trajectories failures scoring stats curriculum report hub
+    policies world tools user rewards ranking envs wording replay
+    agents attackers episodes generation
+    trajectories failures scoring audit stats curriculum report hub
     show terminal cli
 """.split()
 
