@@ -184,3 +184,34 @@ VALUES: dict[str, str] = {
     "wattage": r"[0-9]+ ?w(?:atts?)?",
     "screen_size_inches": r"[0-9.]+[- ]?inch(?:es)?",
 }
+
+# What the shop's rules look at (see policy_rules.toml) and only the customer can tell.
+FACTS: dict[str, str] = {
+    "payment": r"payment methods?|(?:did|do|have|are) you pa(?:y|id)(?:ing)?\b(?! for)|paid (?:by|with|using)"
+    r"|gift cards?|store credit|installments?|means of payment|forms? of payment",
+    "speed": r"shipping (?:speed|method|option|service)s?|express|next[- ]day|standard (?:shipping|delivery)",
+    "channel": r"marketplace|in (?:the|a|one of our|our) (?:physical )?stores?|bought (?:it )?online",
+    "gift": r"gifts?(?! (?:card|code|wrap))|given to you|a present",
+    "receipt": r"receipts?|proofs? of purchase",
+    "placed": r"when (?:did|was) (?:you|it|the)\b.{0,20}(?:order|place|buy|bought|purchase)\w*|weekends?"
+    r"|(?:what|which) (?:day|date|month)|november|december|holiday season",
+    "clearance": r"clearance|on sale|marked down",
+    "refurbished": r"refurbished|renewed|brand[- ]new",
+    "personalized": r"personali[sz](?:ed|ation)|engrav(?:ed|ing)|custom(?:i[sz]ed|[- ]made)|monogram\w*",
+    "oversized": r"over-?sized?|bulky",
+    "battery": r"batter(?:y|ies)|lithium",
+    "repeat": r"(?:repeat|recurring|regular) deliver(?:y|ies)|subscriptions?|auto-?ship",
+    "app": r"(?:in|through|via|with|using|on) (?:the|our) (?:mobile )?app|mobile app",
+    "business": r"business(?:es)?|company account",
+    "student": r"students?",
+    "first_order": r"first (?:order|purchase|time)|new customer|ordered (?:here|with us|from us) before",
+    "set": r"(?:part of )?a set\b|bundles?",
+    "po_box": r"p\.? ?o\.? ?box(?:es)?|post office box",
+    "phone": r"(?:by|on the|over the) (?:tele)?phone|call(?:ing)? us",
+    "years": r"how long have you (?:been|shopped|had)|how old is your account|years (?:as|with us|have you)"
+    r"|customer for",
+    "days_late": r"how (?:many days )?late|days late|overdue|how long (?:has|have|is) (?:it|the \w+|you).{0,20}"
+    r"(?:late|wait\w*|delayed)",
+    "miles": r"how far|miles|distance|nearest depot",
+}
+MENTIONS.update(FACTS)
