@@ -7,10 +7,10 @@ needs no phrase book and an episode reads the same in every later version.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecomkit.envs.base import Draft, DrawContext, SlotDraft, SwitchDraft
-from ecomkit.records import Slot
+from ecomkit.records import TEXT_ATTRIBUTES, Slot, words
 from ecomkit.seeds import Rng
 from ecomkit.user import (
     Fragment,
@@ -23,6 +23,9 @@ from ecomkit.user import (
     typo,
 )
 from ecomkit.user.phrases import SWITCH
+
+if TYPE_CHECKING:
+    from ecomkit.catalog import Catalog
 
 WHOLE_KINDS = frozenset({"category"})
 """Kinds that the noun itself says; they get no fragment of their own in the opening."""
@@ -39,9 +42,10 @@ def put_into_words(
     rng = context.rng.child("words")
     axes = context.axes
     noise = rng.child("noise")
+    meaningful = shop_words(context.catalog)
 
     def mistyped(text: str, *key: str) -> str:
-        return typo(text, axes.p_noise, noise.child(*key), draft.protected)
+        return typo(text, axes.p_noise, noise.child(*key), draft.protected, meaningful)
 
     def noun_of(slot: SlotDraft) -> str:
         names = draft.nouns.get(slot.subject)
@@ -101,6 +105,21 @@ def _worded(phrase: Any, slot: SlotDraft | SwitchDraft, noun: str, rng: Rng) -> 
     return str(phrase(slot.kind, slot.value, noun, rng))
 
 
+_shop_words: dict[str, frozenset[str]] = {}
+
+
+def shop_words(catalog: Catalog) -> frozenset[str]:
+    """Every word of the catalog's attribute values, brands and stores: made once a catalog."""
+    found = _shop_words.get(catalog.hash)
+    if found is None:
+        names = ("brand", "store", *TEXT_ATTRIBUTES)
+        values = (value for name in names for value in catalog.vocabulary(name))
+        found = frozenset(word for value in values for word in words(value))
+        _shop_words.clear()
+        _shop_words[catalog.hash] = found
+    return found
+
+
 def _opening_parts(draft: Draft, slots: list[Slot], rng: Rng) -> list[tuple[str, list[Any]]]:
     """(noun, fragments) for each subject in order, then what concerns the whole conversation."""
     parts: list[tuple[str, list[Any]]] = []
@@ -125,9 +144,8 @@ def _opening_parts(draft: Draft, slots: list[Slot], rng: Rng) -> list[tuple[str,
     return parts
 
 
-def _changed(said: str, rng: Rng) -> str:
+def _changed(said: str, lead: str) -> str:
     """``It's the other one.`` as a change of mind: ``Actually, it's the other one.``"""
-    lead = rng.choice(SWITCH)
     if not re.match(r"I\b|[A-Z]{2}|\W", said):
         said = said[:1].lower() + said[1:]
     text = lead.replace("{rest}", said)
@@ -149,7 +167,14 @@ def _switch(draft: Draft, rng: Rng, mistyped: Any) -> dict[str, Any] | None:
             "value": switch.value,
             "statement": words.child("statement").choice(said),
             "correction": words.child("correction").choice(said),
-            "text": _changed(words.child("text").choice(said), words.child("lead")),
+            "text": mistyped(
+                _changed(
+                    words.child("text").choice(switch.says),
+                    words.child("lead").choice(switch.leads or SWITCH),
+                ),
+                "switch",
+                "text",
+            ),
         }
     return {
         "after_step": switch.after_step,

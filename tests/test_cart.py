@@ -277,6 +277,27 @@ def test_the_naive_policy_dies_out(catalog):
     assert passed[6] == passed[9] == 0
 
 
+def test_a_slip_never_names_another_value(catalog):
+    """At d = 12 most words are mistyped, but "teal" never becomes "teak"."""
+    from ecomkit.records import words
+    from ecomkit.wording import shop_words
+
+    known = shop_words(catalog)
+    assert {"black", "cotton"} <= known
+    changed = 0
+    for seed in range(60):
+        loud = draw("cart", 12, seed, catalog, certify_episode=False).episode
+        axes = {"p_noise": 0.0}
+        plain = draw("cart", 12, seed, catalog, certify_episode=False, axes=axes).episode
+        for typed, meant in zip(
+            words(loud.prompt[1]["content"]), words(plain.prompt[1]["content"]), strict=True
+        ):
+            if typed != meant:
+                changed += 1
+                assert typed not in known or typed.isdigit(), (meant, typed)
+    assert changed > 500
+
+
 def test_a_constraint_reads_back():
     for constraint in (
         Constraint("price_cents", "between", (1000, 2000)),

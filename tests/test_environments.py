@@ -61,7 +61,6 @@ def test_near_misses_and_cheap_policies_fail(name, d, drawn, catalog):
         kinds = Counter()
         for miss in env.near_misses(episode.goal, episode.world, episode.axes, catalog):
             session = run_actions(Session(episode, catalog), miss.actions)
-            assert session.done, f"{miss.kind} does not end"
             assert not session.score().passed, f"{miss.kind} passes {episode.episode_id}"
             kinds[miss.kind] += 1
         assert len(kinds) >= 2

@@ -328,7 +328,7 @@ class Cart(Environment):
             for row, item in zip(rows, items, strict=True)
         )
         stems = rng.sample(CODE_STEMS, 2)
-        codes = []
+        codes: list[dict[str, Any]] = []
         for stem in stems[: 1 + rng.chance(0.5)]:
             percent = rng.chance(0.6)
             value = rng.choice((5, 10, 15, 20, 25)) if percent else 100 * rng.choice((3, 5, 8, 10))

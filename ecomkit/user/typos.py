@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from ecomkit.seeds import Rng
 
@@ -24,14 +24,21 @@ _FIXED = re.compile(r"[0-9@_]|[^\x00-\x7f]")
 _LETTERS = re.compile(r"[A-Za-z]+")
 
 
-def typo(text: str, p: float, rng: Rng, protected: Iterable[str] = ()) -> str:
+def typo(
+    text: str,
+    p: float,
+    rng: Rng,
+    protected: Iterable[str] = (),
+    avoid: Container[str] = frozenset(),
+) -> str:
     """``text`` with typing errors: each letter starts one with chance ``p`` (SPEC §6).
 
     An error swaps two neighbours, drops a letter, doubles one, or hits the next key. A word
     changes at most once. Never touched: words shorter than four letters, anything that holds a
     digit, upper-case codes such as ``SAVE`` or ``USB-C``, and the words of ``protected``
-    (any case), which is where callers put brands, model names and codes. One draw a word
-    that can change, however long it is.
+    (any case), which is where callers put codes and the like. A word never turns into one of
+    ``avoid`` (lower case): a slip that makes "teal" "teak" would ask for something else. One
+    draw a word that can change, however long it is.
     """
     if p <= 0.0:
         return text
@@ -59,7 +66,10 @@ def typo(text: str, p: float, rng: Rng, protected: Iterable[str] = ()) -> str:
         # say where, its lower 11 bits how.
         bits = rng.next64()
         i = bisect_right(until, (bits >> 11) * _UNIT)
-        return _slip(word, i, bits & 0x7FF) if i < min(n, _LONGEST) else word
+        if i >= min(n, _LONGEST):
+            return word
+        slipped = _slip(word, i, bits & 0x7FF)
+        return word if slipped.casefold() in avoid else slipped
 
     return _TOKEN.sub(token, text)
 
