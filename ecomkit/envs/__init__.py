@@ -10,6 +10,7 @@ from ecomkit.errors import UnknownName
 REGISTRY: dict[str, str] = {
     "cart": "ecomkit.envs.cart:Cart",
     "tracking": "ecomkit.envs.tracking:Tracking",
+    "discovery": "ecomkit.envs.discovery:Discovery",
 }
 """Environment name → ``module:class``. Adding one is a module and a line here."""
 
