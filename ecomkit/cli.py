@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import os
 import re
@@ -31,6 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Read when datasets is imported, which is later: a split opens too fast to need a bar.
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     run: Callable[[argparse.Namespace], int] = arguments.run
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a terminal cannot show, or sends that is no text, must not end a session.
+            stream.reconfigure(errors="replace")
     try:
         status = run(arguments)
         sys.stdout.flush()

@@ -6,11 +6,13 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ecomkit import show, tools
+from ecomkit.actions import MAX_CHARACTERS
 from ecomkit.records import Action, Episode, Observation, Score, ToolCall
-from ecomkit.replay import Session, replay
+from ecomkit.replay import SEARCH_TOOLS, Session, replay
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
@@ -182,7 +184,7 @@ def _pairs(text: str) -> dict[str, Any]:
     if text.startswith("{"):
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Misread(f"that is not JSON: {error}") from None
         return dict(value)
     answer: dict[str, Any] = {}
@@ -362,6 +364,8 @@ class Player:
         """The next line that is not blank; None at the end of the input."""
         while True:
             if self.source is sys.stdin and sys.stdin.isatty():
+                with suppress(ImportError):
+                    import readline  # noqa: F401  (gives input() a history)
                 try:
                     line = input(prompt)
                 except EOFError:
@@ -409,6 +413,8 @@ class Player:
 
     def _check(self, action: Action) -> None:
         """Keeps a slip of the keyboard from ending the session, as an illegal call would."""
+        if len(action.text) > MAX_CHARACTERS:
+            raise Misread(f"{len(action.text):,} characters are too many to say")
         counted = 0
         for call in action.tool_calls:
             tool = tools.resolve(call.name)
@@ -417,6 +423,11 @@ class Player:
             problems = tools.validate(tool, call.arguments)
             if problems:
                 raise Misread(f"{tool.name}: {'; '.join(problems)}")
+            if tool.name in SEARCH_TOOLS and self.catalog.search_engine is None:
+                raise Misread(
+                    "the catalog has no search: build embeddings and an index beside it "
+                    "(scripts/build_embeddings.py, build_index.py), or name them with --search"
+                )
             counted += tool.counts_budget
         if action.answer is not None:
             submit = next(f for f in self._schemas() if f["name"] == "submit_answer")

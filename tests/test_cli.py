@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def test_several_calls_make_one_step(memory: Memory) -> None:
         ("search x nonsense=3", "no filter nonsense="),
         ("quantity C1 two", "no whole number"),
         ("call cart_add {bad", "not JSON"),
+        ('submit {"a": ' + "[" * 100_000, "not JSON"),
         ("submit nothing", "it goes"),
         (";;", "say what"),
         ("say", "say what"),
@@ -201,6 +203,18 @@ def test_slips_of_the_keyboard_cost_nothing(catalog: Catalog, episodes_folder: P
     assert "step 2" not in said
     assert "there is no score" in said
     score, said = played(episode, catalog, [*slips, *lines_of(episode)])
+    assert score is not None and score.passed
+
+
+def test_play_without_search_says_how_to_get_it(
+    catalog: Catalog, plain_catalog: Catalog, episodes_folder: Path
+) -> None:
+    episode = Episode.from_row(ek.load_episodes(episodes_folder, "cart", split="d00")[0])
+    assert plain_catalog.hash == catalog.hash
+    lines = ["search anything", "say " + "x" * 300_000, *lines_of(episode)]
+    score, said = played(episode, plain_catalog, lines)
+    assert "build_embeddings.py" in said
+    assert "300,000 characters are too many" in said
     assert score is not None and score.passed
 
 
@@ -303,6 +317,22 @@ def test_errors_are_one_line(
         assert status == 2, words
         assert error.startswith("error: ") and error.count("\n") == 1, words
         assert out == ""
+
+
+@pytest.mark.slow
+def test_bytes_that_are_no_text_and_a_narrow_terminal(
+    shop_folder: Path, episodes_folder: Path
+) -> None:
+    command = [sys.executable, "-m", "ecomkit.cli", "play", "--episodes", episodes_folder]
+    done = subprocess.run(
+        [*command, "--catalog", shop_folder / "catalog"],
+        input=b"say \xff\xfe\nvisits\nquit\n",
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "20"},
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"step 2 of" in done.stdout
 
 
 @pytest.mark.slow
