@@ -64,15 +64,9 @@ def put_into_words(
                 value=slot.value,
                 critical=slot.critical,
                 opening=slot.critical or not omitted,
-                statement=mistyped(
-                    _worded(phrase_statement, slot, noun, rng.child("statement", slot.key)),
-                    "statement",
-                    slot.key,
-                ),
-                correction=mistyped(
-                    _worded(phrase_correction, slot, noun, rng.child("correction", slot.key)),
-                    "correction",
-                    slot.key,
+                statement=_worded(phrase_statement, slot, noun, rng.child("statement", slot.key)),
+                correction=_worded(
+                    phrase_correction, slot, noun, rng.child("correction", slot.key)
                 ),
                 asked_by=slot.asked_by,
             )
@@ -91,9 +85,17 @@ def put_into_words(
         "slots": [slot.to_dict() for slot in slots],
         "nouns": draft.nouns,
         "replies": replies,
-        "switch": _switch(draft, rng, mistyped),
+        "switch": _switch(draft, rng),
         "persona": draft.persona,
     }
+    if context.phraser is not None:
+        opening, script = context.phraser.rephrase(opening, script)
+    for slot in script["slots"]:
+        for part in ("statement", "correction"):
+            slot[part] = mistyped(slot[part], part, slot["key"])
+    if script["switch"]:
+        for part in ("statement", "correction", "text"):
+            script["switch"][part] = mistyped(script["switch"][part], "switch", part)
     return mistyped(opening, "opening"), script
 
 
@@ -152,7 +154,7 @@ def _changed(said: str, lead: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _switch(draft: Draft, rng: Rng, mistyped: Any) -> dict[str, Any] | None:
+def _switch(draft: Draft, rng: Rng) -> dict[str, Any] | None:
     if draft.switch is None:
         return None
     switch = draft.switch
@@ -160,39 +162,20 @@ def _switch(draft: Draft, rng: Rng, mistyped: Any) -> dict[str, Any] | None:
     noun = draft.nouns.get(slot.subject, [""])[0]
     words = rng.child("switch")
     if switch.says:
-        said = [mistyped(text, "switch", str(n)) for n, text in enumerate(switch.says)]
-        return {
-            "after_step": switch.after_step,
-            "slot": switch.key,
-            "value": switch.value,
-            "statement": words.child("statement").choice(said),
-            "correction": words.child("correction").choice(said),
-            "text": mistyped(
-                _changed(
-                    words.child("text").choice(switch.says),
-                    words.child("lead").choice(switch.leads or SWITCH),
-                ),
-                "switch",
-                "text",
-            ),
-        }
+        statement = words.child("statement").choice(switch.says)
+        correction = words.child("correction").choice(switch.says)
+        lead = words.child("lead").choice(switch.leads or SWITCH)
+        text = _changed(words.child("text").choice(switch.says), lead)
+    else:
+        kind, old, new = slot.kind, slot.value, switch.value
+        statement = phrase_statement(kind, new, noun, words.child("statement"))
+        correction = phrase_correction(kind, new, noun, words.child("correction"))
+        text = phrase_switch(kind, old, new, noun, words.child("text"))
     return {
         "after_step": switch.after_step,
         "slot": switch.key,
         "value": switch.value,
-        "statement": mistyped(
-            phrase_statement(slot.kind, switch.value, noun, words.child("statement")),
-            "switch",
-            "statement",
-        ),
-        "correction": mistyped(
-            phrase_correction(slot.kind, switch.value, noun, words.child("correction")),
-            "switch",
-            "correction",
-        ),
-        "text": mistyped(
-            phrase_switch(slot.kind, slot.value, switch.value, noun, words.child("text")),
-            "switch",
-            "text",
-        ),
+        "statement": statement,
+        "correction": correction,
+        "text": text,
     }

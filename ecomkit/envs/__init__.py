@@ -9,8 +9,9 @@ from ecomkit.errors import UnknownName
 
 REGISTRY: dict[str, str] = {
     "cart": "ecomkit.envs.cart:Cart",
-    "tracking": "ecomkit.envs.tracking:Tracking",
     "discovery": "ecomkit.envs.discovery:Discovery",
+    "policy": "ecomkit.envs.policy:PolicyQuestion",
+    "tracking": "ecomkit.envs.tracking:Tracking",
 }
 """Environment name → ``module:class``. Adding one is a module and a line here."""
 

@@ -42,6 +42,15 @@ class DrawContext:
     split: str
     rng: Rng
     department: str | None = None
+    phraser: Phraser | None = None
+    """Rewords what the customer says, such as an LLM; None keeps the phrase book's words."""
+
+
+class Phraser(Protocol):
+    """Rewords an opening and a script without changing what they state."""
+
+    def rephrase(self, opening: str, script: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The reworded opening and script."""
 
 
 @dataclass(slots=True)
@@ -65,13 +74,15 @@ class SlotDraft:
 class SwitchDraft:
     """A change of mind: after step ``after_step`` the slot ``key`` has the value ``value``.
 
-    ``says`` are ready sentences that state the new value (see :class:`SlotDraft`).
+    ``says`` are ready sentences that state the new value (see :class:`SlotDraft`), ``leads``
+    what they may begin with, such as ``Actually, {rest}``; without them the usual ones.
     """
 
     after_step: int
     key: str
     value: Any
     says: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
