@@ -22,7 +22,7 @@ from ecomkit.agents import (
 )
 from ecomkit.difficulty import Axes, difficulty
 from ecomkit.envs import environment
-from ecomkit.envs.base import DrawContext, Environment, Redraw
+from ecomkit.envs.base import DrawContext, Environment, Phraser, Redraw
 from ecomkit.errors import DrawFailed, UnknownName
 from ecomkit.records import Episode
 from ecomkit.replay import Session
@@ -166,6 +166,7 @@ def draw(
     preset: str | None = None,
     axes: Mapping[str, float] | None = None,
     certify_episode: bool = True,
+    phraser: Phraser | None = None,
 ) -> Drawn:
     """Draw the episode of a seed, and again with the next sub-seed until it is sound.
 
@@ -179,6 +180,7 @@ def draw(
         preset: named overrides, such as ``flash_sale``.
         axes: single axes to set; the rest of the draw is held still.
         certify_episode: play the reference, the honest agent and the near misses.
+        phraser: rewords what the customer says, such as :class:`ecomkit.user.llm.LLMPhraser`.
 
     Raises:
         DrawFailed: if no sound episode came in 25 tries; it names the axis or agent at fault.
@@ -208,6 +210,7 @@ def draw(
                 attempt,
             ),
             department=department,
+            phraser=phraser,
         )
         try:
             episode = _draw_once(env, context, seed, values)

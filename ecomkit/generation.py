@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ecomkit.catalog import Catalog
+    from ecomkit.user.llm import LLMPhraser
 
 CHUNK = 50
 """Seeds of one unit of work. Part of what the audit's neighbour policy sees, so never tuned."""
@@ -48,6 +49,17 @@ class Plan:
     department: str | None = None
     preset: str | None = None
     axes: tuple[tuple[str, float], ...] = ()
+    llm_url: str = ""
+    """OpenAI-compatible endpoint that phrases the customer; its key is ``ECOMKIT_LLM_KEY``."""
+    llm_model: str = ""
+
+    def phraser(self) -> LLMPhraser | None:
+        """What rewords the customer, if the plan says so."""
+        if not self.llm_url:
+            return None
+        from ecomkit.user.llm import LLMPhraser
+
+        return LLMPhraser(self.llm_url, self.llm_model, os.environ.get("ECOMKIT_LLM_KEY"))
 
     def check(self) -> None:
         """Raise now what every draw would raise: UnknownName or ValueError."""
@@ -95,6 +107,7 @@ def draw_chunk(chunk: Chunk, plan: Plan, catalog: Catalog) -> tuple[list[Episode
     """The certified episodes of a chunk and what the cheap policies reach on them."""
     audit = CellAudit()
     episodes = []
+    phraser = plan.phraser()
     for seed in range(chunk.first, chunk.first + chunk.count):
         drawn = draw(
             chunk.environment,
@@ -105,6 +118,7 @@ def draw_chunk(chunk: Chunk, plan: Plan, catalog: Catalog) -> tuple[list[Episode
             department=plan.department,
             preset=plan.preset,
             axes=dict(plan.axes),
+            phraser=phraser,
         )
         audit.add_draw(drawn)
         episodes.append(drawn.episode)
@@ -263,6 +277,8 @@ def _run_workers(
     note: Callable[[str], None],
 ) -> None:
     start = (str(catalog), str(search) if search is not None else None, plan, str(parts))
+    # A worker is one process on one core; BLAS threads would only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # "spawn": a fork would copy FAISS's and polars' threads in an unknown state.
     others = set(active_children())
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, start) as pool:

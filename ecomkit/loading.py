@@ -34,7 +34,7 @@ def load_catalog(
             ``embeddings`` beside the catalog if it was made for this catalog; False takes none.
             Replay and scoring work without; only ``catalog_search`` and ``catalog_rerank`` need it.
         revision: branch, tag or commit, for a Hub id.
-        check: compare file sizes with the manifest.
+        check: compare the files with the manifest (sizes of the catalog, checksums of the search).
 
     Raises:
         CatalogError: if there is no catalog there, it is damaged, or the search is of another one.
@@ -55,7 +55,9 @@ def load_catalog(
         search = beside
     from ecomkit.search import open_search
 
-    catalog.search_engine = open_search(_local(search, revision, "embeddings"), catalog)
+    catalog.search_engine = open_search(
+        _local(search, revision, "embeddings"), catalog, check=check
+    )
     return catalog
 
 

@@ -42,6 +42,8 @@ def main() -> int:
     parser.add_argument("--preset", choices=sorted(PRESETS))
     parser.add_argument("--axis", choices=AXIS_NAMES, help="set one axis, the rest held still")
     parser.add_argument("--values", type=float, nargs="+", help="one set for each value of --axis")
+    parser.add_argument("--llm-url", default="", help="OpenAI-compatible endpoint that phrases")
+    parser.add_argument("--llm-model", default="", help="its model; key in ECOMKIT_LLM_KEY")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     if (args.axis is None) != (args.values is None):
@@ -57,6 +59,8 @@ def main() -> int:
                 department=args.department,
                 preset=args.preset,
                 axes=() if value is None else ((args.axis, value),),
+                llm_url=args.llm_url,
+                llm_model=args.llm_model,
             )
             report(args, plan, out)
     except EcomkitError as error:

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import polars as pl
@@ -236,3 +238,45 @@ def test_one_axis_changes_alone(catalog):
     assert quiet.prompt != base.prompt
     assert quiet.episode_id != base.episode_id
     assert [s["opening"] for s in quiet.user["slots"]] == [s["opening"] for s in base.user["slots"]]
+
+
+class Rewording(BaseHTTPRequestHandler):
+    """Says what it is given, with a greeting before it; leaks nothing."""
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = request["messages"][-1]["content"]
+        quoted = text[text.rindex("\n") + 1 :] if "\n" in text else text
+        answer = {"choices": [{"message": {"content": f"Well then. {quoted}"}}]}
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_language_model_may_phrase_the_customer(shop_folder, catalog, tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Rewording)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        plan = Plan(
+            ("cart",),
+            levels=(2,),
+            train=2,
+            llm_url=f"http://127.0.0.1:{server.server_port}/v1",
+            llm_model="stub",
+        )
+        generate(shop_folder / "catalog", tmp_path, plan)
+    finally:
+        server.shutdown()
+        server.server_close()
+    episodes = ek.load_episodes(tmp_path, "cart", split="d02")
+    for row in episodes:
+        slots = json.loads(row["user"])["slots"]
+        assert any(slot["statement"].startswith("Well then.") for slot in slots)
+        # Frozen: replay needs no endpoint and gives the same words.
+        session = ek.replay(row, catalog)
+        assert session.reset().messages[1]["content"] == row["prompt"][1]["content"]

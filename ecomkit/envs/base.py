@@ -100,6 +100,8 @@ class Draft:
     """Words that no typo may touch, such as discount codes."""
     denials: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Question kind → what is said to it where the customer has no such slot."""
+    unnamed: tuple[str, ...] = ()
+    """Sentences of which the opening says one if it leaves a subject out altogether."""
 
 
 class State(Protocol):
@@ -166,6 +168,10 @@ class Environment:
     """JSON schema of ``submit_answer``'s arguments (an object)."""
     task: ClassVar[str] = ""
     """One sentence of the system prompt that says what kind of help is asked for."""
+
+    def available(self, catalog: Catalog) -> str | None:
+        """None if episodes can be drawn on this catalog, else why they can't."""
+        return None
 
     def draw(self, context: DrawContext) -> Draft:
         """One task. Raises :class:`Redraw` at a dead end."""
