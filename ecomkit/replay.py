@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ from ecomkit.tools import (
     validate,
 )
 from ecomkit.tools import call as call_tool
-from ecomkit.user import User
+from ecomkit.user import SAID_AT_ONCE, Mistake, User
 from ecomkit.world import World
 
 if TYPE_CHECKING:
@@ -49,6 +50,23 @@ SEARCH_TOOLS = frozenset({"catalog_search", "catalog_rerank"})
 """Tools whose results need the embeddings; scoring may take them from a log."""
 
 
+@dataclass(slots=True)
+class Step:
+    """One step of a traced session: what was done, what came of it, and the state before."""
+
+    before: Session
+    """The session as it was; it can be played on without touching the one it comes from."""
+    action: Action | None = None
+    """None for output that is no action."""
+    calls: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    """Legal calls in order, by canonical name, the answer not among them."""
+    results: tuple[Mapping[str, Any], ...] = ()
+    replies: list[Reply] = field(default_factory=list)
+    """What the customer said in this step, a change of mind included."""
+    mistakes: list[Mistake] = field(default_factory=list)
+    """What the customer pointed out in this step."""
+
+
 class Session:
     """One episode being played.
 
@@ -59,6 +77,8 @@ class Session:
             minus the potential of the start, whatever the agent does.
         record: keep chat messages. Without, ``messages`` stays empty, which is faster where
             only the results and the score are wanted.
+        trace: keep the steps in ``trace``, each with the state before it (:class:`Step`), which
+            failure labels are read from.
 
     Raises:
         EpisodeError: for a row that is no episode.
@@ -72,6 +92,7 @@ class Session:
         *,
         shaping: bool = False,
         record: bool = True,
+        trace: bool = False,
     ) -> None:
         if not isinstance(episode, Episode):
             episode = Episode.from_row(episode)
@@ -85,6 +106,7 @@ class Session:
         self.catalog = catalog
         self.shaping = shaping
         self.record = record
+        self.traced = trace
         # Slots are frozen, so that every reset can share them.
         self._script = {
             **episode.user,
@@ -95,6 +117,34 @@ class Session:
         self._check_answer = _answer_check(episode.environment)
         self.messages: list[dict[str, Any]] = []
         self.reset()
+
+    def fork(self) -> Session:
+        """An independent session in the same state, without messages; it searches for real."""
+        new = Session.__new__(Session)
+        new.__dict__.update(self.__dict__)
+        new.record = new.traced = new.shaping = False
+        new.trace, new.messages = [], []
+        new.logged_searches = None
+        new.world = self.world.copy()
+        new.user = self.user.copy()
+        new.context = ToolContext(
+            world=new.world,
+            catalog=self.catalog,
+            search=self.catalog.search_engine,
+            axes=self.episode.axes,
+            seed=self.episode.seed,
+            ask=new._ask,
+            shown=set(self.context.shown),
+        )
+        new.fired = dict(self.fired)
+        new.order_steps = dict(self.order_steps)
+        new.acts = list(self.acts)
+        new._seen = set(self._seen)
+        new._named = set(self._named)
+        new._unseen = set(self._unseen)
+        new._replies = []
+        new._review = new._verdict = None
+        return new
 
     # --- what verifiers and agents read ------------------------------------------------------
 
@@ -157,6 +207,8 @@ class Session:
         self.logged_searches: list[dict[str, Any]] | None = None
         """Results that stand in for search calls, in order; None to search for real."""
         self._potential = self._progress() if self.shaping else 0.0
+        self.trace: list[Step] = []
+        """The steps so far, if asked for."""
         self.messages = [dict(message) for message in episode.prompt] if self.record else []
         return Observation(tuple(self.messages), self._schemas, 0, False)
 
@@ -173,6 +225,8 @@ class Session:
         """
         if self.done:
             raise SessionOver(f"session ended ({self.termination}); call reset() to start over")
+        if self.traced:
+            self.trace.append(Step(self.fork()))
         self.steps += 1
         start = len(self.messages)
         self._replies = []
@@ -189,11 +243,17 @@ class Session:
             message = to_message(parsed, self.steps)
             self.messages.append(dict(message))
         calls, answer, problem = self._legal(parsed)
+        if self.traced:
+            self.trace[-1].action = parsed
+            self.trace[-1].replies = self._replies
         if problem:
             self.acts.append("none")
             return self._finish("illegal_tool", problem, start + 1, ())
 
         results = self._run(calls, message)
+        if self.traced:
+            self.trace[-1].calls = tuple((name, arguments) for name, arguments, _ in calls)
+            self.trace[-1].results = results
         worked = any(
             name not in _UNBUDGETED and "error" not in result
             for (name, _, _), result in zip(calls, results, strict=True)
@@ -329,15 +389,20 @@ class Session:
                 )
 
     def _ask(self, question: str) -> str:
-        reply = self.user.reply(question, self._seen_by_user(), self.steps)
-        self._replies.append(reply)
+        reply = self._answer_of_user(question)
         self._review = None
         return reply.text
 
     def _reply(self, text: str) -> None:
-        reply = self.user.reply(text, self._seen_by_user(), self.steps)
+        self._say(self._answer_of_user(text).text)
+
+    def _answer_of_user(self, text: str) -> Reply:
+        review = self._seen_by_user()
+        reply = self.user.reply(text, review, self.steps)
         self._replies.append(reply)
-        self._say(reply.text)
+        if self.traced and reply.act == "correct":
+            self.trace[-1].mistakes.extend(review.mistakes[:SAID_AT_ONCE])
+        return reply
 
     def _say(self, text: str) -> None:
         if not self.record:

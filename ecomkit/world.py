@@ -151,6 +151,36 @@ class World:
         self._order_index: dict[str, Mapping[str, Any]] | None = None
         self._returned: set[tuple[str, str]] = set()
 
+    def copy(self) -> World:
+        """An independent world in the same state; what never changes is shared."""
+        new = World.__new__(World)
+        new.initial, new.catalog, new.now = self.initial, self.catalog, self.now
+        new.profile, new.policy = self.profile, self.policy
+        new.cart = [
+            CartLine(
+                line.line_id,
+                line.product_id,
+                line.variant_id,
+                line.quantity,
+                line.unit_price_cents,
+            )
+            for line in self.cart
+        ]
+        new.discount = self.discount
+        new.orders = list(self.orders)
+        new.placed = list(self.placed)
+        new.returns = [dict(record) for record in self.returns]
+        new.memo = {}
+        new._initial_stock = self._initial_stock
+        new._stock = dict(self._stock)
+        new._uses = dict(self._uses)
+        new._events = self._events
+        new._fired = list(self._fired)
+        new._next_line = self._next_line
+        new._order_index = None
+        new._returned = set(self._returned)
+        return new
+
     # Stock
 
     def variant(self, variant_id: str, product_id: str | None = None) -> Variant:

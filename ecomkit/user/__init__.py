@@ -13,12 +13,13 @@ from ecomkit.user.phrasing import (
 )
 from ecomkit.user.questions import Question, recognise
 from ecomkit.user.review import NOTHING_SEEN, Mistake, Review
-from ecomkit.user.simulator import User
+from ecomkit.user.simulator import SAID_AT_ONCE, User
 from ecomkit.user.typos import typo
 
 __all__ = [
     "KINDS",
     "NOTHING_SEEN",
+    "SAID_AT_ONCE",
     "Fragment",
     "Mistake",
     "Question",

@@ -13,6 +13,10 @@ from ecomkit.user.review import NOTHING_SEEN, Review
 _UNKNOWN_KINDS = frozenset({"order", "order_line", "reason", "condition", "question", "project"})
 
 
+SAID_AT_ONCE = 2
+"""Mistakes that a customer points out in one reply."""
+
+
 class User:
     """One customer in one session, built from the frozen script of an episode.
 
@@ -34,6 +38,17 @@ class User:
         self.stated: set[str] = set(self._order)
         self._used: dict[str, int] = {}
         self._names = tuple((subject, tuple(names)) for subject, names in self.nouns.items())
+
+    def copy(self) -> User:
+        """An independent customer who has said and heard the same so far."""
+        new = User.__new__(User)
+        new.slots = dict(self.slots)
+        new.nouns, new.replies, new.persona = self.nouns, self.replies, self.persona
+        new._switch, new._names = self._switch, self._names
+        new._order = list(self._order)
+        new.stated = set(self.stated)
+        new._used = dict(self._used)
+        return new
 
     @property
     def disclosed(self) -> list[Slot]:
@@ -145,7 +160,7 @@ class User:
     def _correct(self, review: Review) -> Reply:
         """Names at most two mistakes; the slots corrected count as stated."""
         texts, keys = [], []
-        for mistake in review.mistakes[:2]:
+        for mistake in review.mistakes[:SAID_AT_ONCE]:
             slot = self.slots.get(mistake.slot_key) if mistake.slot_key else None
             if slot is not None:
                 texts.append(slot.correction or mistake.text or slot.statement)
