@@ -12,6 +12,7 @@ REGISTRY: dict[str, str] = {
     "discovery": "ecomkit.envs.discovery:Discovery",
     "policy": "ecomkit.envs.policy:PolicyQuestion",
     "tracking": "ecomkit.envs.tracking:Tracking",
+    "substitution": "ecomkit.envs.substitution:Substitution",
 }
 """Environment name → ``module:class``. Adding one is a module and a line here."""
 

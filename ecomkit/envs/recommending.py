@@ -558,6 +558,10 @@ class Scout:
         """Calls to make before anything is ranked, besides searches."""
         return []
 
+    def calls_to_rank(self) -> int:
+        """Calls that are still needed before the list can be put in order."""
+        return 0
+
     def note_extra(self, made: ToolCall, result: Mapping[str, Any]) -> None:
         """Take in the result of an extra call."""
 
@@ -608,10 +612,13 @@ class Scout:
         left = (view.max_turns - 1 - view.turn) * room - len(batch)
         if not complete:
             # Searches come first, as long as the stock of the best can still be looked at.
-            pages = 1 if self.total is None else -(-self.total // PAGE_SIZE)
-            spare = max(left - len(unchecked), pages - self.tried)
+            # What is known to be hidden is worth a second wording before anything else.
+            pages = 1 if self.total is None else 2 * -(-self.total // PAGE_SIZE)
+            later = self.calls_to_rank()
+            spare = max(left - later - len(unchecked), min(pages - self.tried, left - later))
+            spare = max(spare, int(self.total is None))
             batch += [self.search(n) for n in range(min(room - len(batch), spare))]
-        if view.turn > 0 and (complete or self.total is not None):
+        if view.turn > 0 and self.total is not None and not self.calls_to_rank():
             checks = [call("catalog_get_product", product_id=one) for one in unchecked]
             batch += checks[: room - len(batch)]
         return batch
