@@ -184,6 +184,7 @@ def draw(
 
     Raises:
         DrawFailed: if no sound episode came in 25 tries; it names the axis or agent at fault.
+            Also if the environment can't be drawn on this catalog.
         UnknownName: for an unknown environment, split, department, preset or axis.
     """
     env = environment(environment_name)
@@ -192,6 +193,9 @@ def draw(
     if department is not None and department not in catalog.departments:
         raise UnknownName("department", department, catalog.departments)
     values = difficulty(d, preset, **(axes or {}))
+    unavailable = env.available(catalog)
+    if unavailable:
+        raise DrawFailed(f"{environment_name} is not available on this catalog: {unavailable}")
     reasons: list[str] = []
     for attempt in range(MAX_TRIES):
         context = DrawContext(
@@ -227,8 +231,16 @@ def draw(
     counted = ", ".join(f"{reason} ({n}×)" for reason, n in Counter(reasons).most_common(4))
     raise DrawFailed(
         f"no sound episode of {environment_name!r} at d = {d}, seed {seed}"
-        f"{f', department {department!r}' if department else ''} in {MAX_TRIES} tries: {counted}"
+        f"{f', department {department!r}' if department else ''}{_set_by_hand(preset, axes)} "
+        f"in {MAX_TRIES} tries: {counted}"
     )
+
+
+def _set_by_hand(preset: str | None, axes: Mapping[str, float] | None) -> str:
+    """``, with tool_budget = 1`` where axes were set: they may be what leaves no way."""
+    parts = [f"the preset {preset!r}"] if preset else []
+    parts += [f"{name} = {value:g}" for name, value in (axes or {}).items()]
+    return f", with {', '.join(parts)}" if parts else ""
 
 
 def draw_episode(
