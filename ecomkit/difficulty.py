@@ -48,6 +48,8 @@ class Axes:
 
 AXIS_NAMES: tuple[str, ...] = tuple(f.name for f in fields(Axes))
 _WHOLE = frozenset(f.name for f in fields(Axes) if f.type == "int")
+MOST = 1000
+"""The largest value of an axis that is a whole number."""
 
 PRESETS: dict[str, dict[str, float]] = {
     "flash_sale": {"p_out_of_stock": 0.5},
@@ -119,8 +121,10 @@ def axes_from(values: Mapping[str, float]) -> Axes:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"axis {name!r} must be a number, got {value!r}")
         if name in _WHOLE:
-            if value != int(value) or value < 1:
-                raise ValueError(f"axis {name!r} must be a whole number of at least 1, got {value}")
+            if not 1 <= value <= MOST or value != int(value):
+                raise ValueError(
+                    f"axis {name!r} must be a whole number from 1 to {MOST}, got {value:g}"
+                )
             clean[name] = int(value)
         else:
             if not 0.0 <= value <= 1.0:

@@ -165,6 +165,7 @@ def draw(
     department: str | None = None,
     preset: str | None = None,
     axes: Mapping[str, float] | None = None,
+    paired: Sequence[Mapping[str, float]] = (),
     certify_episode: bool = True,
     phraser: Phraser | None = None,
 ) -> Drawn:
@@ -179,6 +180,8 @@ def draw(
         department: draw for the scenario ``environment@department``.
         preset: named overrides, such as ``flash_sale``.
         axes: single axes to set; the rest of the draw is held still.
+        paired: other settings of ``axes`` under which the same sub-seed must give a sound episode
+            too, so that sets drawn for each of them differ in nothing else.
         certify_episode: play the reference, the honest agent and the near misses.
         phraser: rewords what the customer says, such as :class:`ecomkit.user.llm.LLMPhraser`.
 
@@ -196,38 +199,48 @@ def draw(
     unavailable = env.available(catalog)
     if unavailable:
         raise DrawFailed(f"{environment_name} is not available on this catalog: {unavailable}")
+    others = [difficulty(d, preset, **other) for other in paired if dict(other) != dict(axes or {})]
     reasons: list[str] = []
     for attempt in range(MAX_TRIES):
-        context = DrawContext(
-            catalog=catalog,
-            axes=values,
-            difficulty=d,
-            split=split,
-            rng=rng(
-                "episode",
-                GENERATOR_VERSION,
-                environment_name,
-                d,
-                split,
-                seed,
-                department or "",
-                attempt,
-            ),
-            department=department,
-            phraser=phraser,
-        )
-        try:
-            episode = _draw_once(env, context, seed, values)
-        except Redraw as redraw:
-            reasons.append(f"draw:{redraw.axis}")
-            continue
-        if not certify_episode:
-            return Drawn(episode, Certificate("", 0, {}), tuple(reasons))
-        certificate = certify(episode, catalog)
-        if certificate.sound:
-            episode = replace(episode, honest_turns=certificate.honest_turns)
-            return Drawn(episode, certificate, tuple(reasons))
-        reasons.append(certificate.reason)
+
+        def one_try(settings: Axes, attempt: int = attempt) -> tuple[Episode, Certificate] | str:
+            context = DrawContext(
+                catalog=catalog,
+                axes=settings,
+                difficulty=d,
+                split=split,
+                rng=rng(
+                    "episode",
+                    GENERATOR_VERSION,
+                    environment_name,
+                    d,
+                    split,
+                    seed,
+                    department or "",
+                    attempt,
+                ),
+                department=department,
+                phraser=phraser,
+            )
+            try:
+                episode = _draw_once(env, context, seed, settings)
+            except Redraw as redraw:
+                return f"draw:{redraw.axis}"
+            if not certify_episode:
+                return episode, Certificate("", 0, {})
+            certificate = certify(episode, catalog)
+            if not certificate.sound:
+                return certificate.reason
+            return replace(episode, honest_turns=certificate.honest_turns), certificate
+
+        made = one_try(values)
+        if not isinstance(made, str):
+            misfits = (made_there for made_there in map(one_try, others))
+            misfit = next((reason for reason in misfits if isinstance(reason, str)), None)
+            if misfit is None:
+                return Drawn(*made, tuple(reasons))
+            made = f"paired:{misfit}"
+        reasons.append(made)
     counted = ", ".join(f"{reason} ({n}×)" for reason, n in Counter(reasons).most_common(4))
     raise DrawFailed(
         f"no sound episode of {environment_name!r} at d = {d}, seed {seed}"
