@@ -15,7 +15,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,6 +232,7 @@ def generate(
             f"{catalog} has no embeddings beside it: certifying needs search; run "
             "scripts/build_embeddings.py and scripts/build_index.py, or name them with search="
         )
+    plan, unavailable = _on_offer(plan, shop)
     settings = {
         "plan": json.loads(canonical_json(asdict(plan))),
         "catalog_hash": shop.hash,
@@ -264,7 +265,22 @@ def generate(
             note(_write_chunk(chunk, plan, shop, parts))
     elif left:
         _run_workers(left, plan, catalog, search, parts, workers, note)
-    return _join(out, parts, plan, shop, settings)
+    return _join(out, parts, plan, shop, settings, unavailable)
+
+
+def _on_offer(plan: Plan, shop: Catalog) -> tuple[Plan, dict[str, str]]:
+    """The plan with the environments that the catalog allows, and why it does not the others.
+
+    Raises:
+        EpisodeError: if none is left.
+    """
+    reasons = {name: environment(name).available(shop) for name in plan.environments}
+    unavailable = {name: reason for name, reason in reasons.items() if reason}
+    left = tuple(name for name in plan.environments if name not in unavailable)
+    if not left:
+        told = "; ".join(f"{name}: {reason}" for name, reason in unavailable.items())
+        raise EpisodeError(f"nothing can be drawn on this catalog. {told}")
+    return replace(plan, environments=left), unavailable
 
 
 def _run_workers(
@@ -318,7 +334,12 @@ def _claim(parts: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _join(
-    out: Path, parts: Path, plan: Plan, shop: Catalog, settings: Mapping[str, Any]
+    out: Path,
+    parts: Path,
+    plan: Plan,
+    shop: Catalog,
+    settings: Mapping[str, Any],
+    unavailable: Mapping[str, str],
 ) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
@@ -368,6 +389,7 @@ def _join(
         "episodes": sum(entry["rows"] for entry in files),
         "files": files,
         "audit": cells,
+        "unavailable": dict(unavailable),
     }
     _write_text(building / "README.md", card(manifest))
     for config in sorted({config for config, _ in groups}):

@@ -53,9 +53,14 @@ def put_into_words(
 
     missing = rng.child("missing")
     slots: list[Slot] = []
+    unnamed: set[str] = set()
     for slot in draft.slots:
         noun = noun_of(slot)
         omitted = missing.child(slot.key).chance(axes.p_missing)
+        if slot.kind == "category" and omitted and not slot.critical:
+            unnamed.add(slot.subject)
+        # Nothing is said of a thing that is not named.
+        omitted |= slot.subject in unnamed
         slots.append(
             Slot(
                 key=slot.key,
@@ -125,15 +130,19 @@ def shop_words(catalog: Catalog) -> frozenset[str]:
 def _opening_parts(draft: Draft, slots: list[Slot], rng: Rng) -> list[tuple[str, list[Any]]]:
     """(noun, fragments) for each subject in order, then what concerns the whole conversation."""
     parts: list[tuple[str, list[Any]]] = []
+    unnamed = False
     own = {slot.key: slot.says for slot in draft.slots if slot.says}
     for subject in dict.fromkeys(slot.subject for slot in slots):
         mine = [slot for slot in slots if slot.subject == subject]
+        if any(slot.kind in WHOLE_KINDS and not slot.opening for slot in mine):
+            unnamed = True
+            continue
         names = draft.nouns.get(subject, [""])
         noun = names[0]
         if any(slot.kind == "quantity" and not slot.opening for slot in mine) and len(names) > 1:
             # More than one is wanted but how many is left out: "some chargers", not "a charger".
             noun = names[1]
-        if mine and all(slot.key in own for slot in mine):
+        if mine and all(slot.key in own and slot.kind not in WHOLE_KINDS for slot in mine):
             noun = ""
         fragments = [
             Fragment(slot.kind, rng.child("fragment", slot.key).choice(own[slot.key]), whole=True)
@@ -143,6 +152,10 @@ def _opening_parts(draft: Draft, slots: list[Slot], rng: Rng) -> list[tuple[str,
             if slot.opening and slot.kind not in WHOLE_KINDS
         ]
         parts.append((noun if subject else "", fragments))
+    if unnamed and draft.unnamed:
+        said = rng.child("unnamed").choice(draft.unnamed)
+        last = max(n for n, slot in enumerate(parts) if slot[0])
+        parts.insert(last + 1, ("", [Fragment("unnamed", said, whole=True)]))
     return parts
 
 

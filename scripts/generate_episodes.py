@@ -85,6 +85,8 @@ def report(args: argparse.Namespace, plan: Plan, out: str) -> None:
             args.catalog, out, plan, search=args.search, workers=args.workers, progress=show
         )
     print(f"{manifest['episodes']:,} episodes in {out}")
+    for name, reason in manifest.get("unavailable", {}).items():
+        print(f"{name} is not available on this catalog: {reason}")
     print(
         f"{'cell':<20}{'episodes':>9}{'redrawn':>9}{'near misses':>13}{'passed':>8}  cheap passed"
     )

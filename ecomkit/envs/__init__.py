@@ -8,11 +8,12 @@ from ecomkit.envs.base import Environment
 from ecomkit.errors import UnknownName
 
 REGISTRY: dict[str, str] = {
+    "bundle": "ecomkit.envs.bundle:Bundle",
     "cart": "ecomkit.envs.cart:Cart",
     "discovery": "ecomkit.envs.discovery:Discovery",
     "policy": "ecomkit.envs.policy:PolicyQuestion",
-    "tracking": "ecomkit.envs.tracking:Tracking",
     "substitution": "ecomkit.envs.substitution:Substitution",
+    "tracking": "ecomkit.envs.tracking:Tracking",
 }
 """Environment name → ``module:class``. Adding one is a module and a line here."""
 

@@ -79,7 +79,10 @@ PATTERNS: dict[str, str] = {
     r"searching|hoping) (?:for(?! in| with)|to (?:buy|get|find|purchase))|what (?:would|do) you"
     r" (?:like|want|need) to (?:buy|purchase|get|order|shop for)|what (?:item|product)s? (?:do|are|"
     r"would|did) you|what (?:sort|kind|type) of thing|what (?:can i (?:get|find)|are you after)"
-    r"|what(?:'s| is) the (?:item|product)",
+    r"|what(?:'s| is) the (?:item|product)"
+    r"|which (?:other |else )?(?:item|product|thing|article)s? (?:do|are|would|did|should|else|are still)\b"
+    r"|what (?:other )?things (?:do|are|would)|(?:on|rest of|full|whole|entire|complete) (?:your|the)?"
+    r" ?(?:shopping )?list\b",
     "brand": r"who (?:makes|made|manufactures|produces)|(?:which|what) make\b|(?:which|what) company"
     r"|a certain make",
     "store": r"where (?:would|do|should|did) (?:you|i) (?:like |want |prefer )?(?:to )?(?:buy|order|"

@@ -696,16 +696,28 @@ OPEN_ONE: dict[str, tuple[str, ...]] = {
         "Help me pick {x}.",
     ),
     "substitution": (
-        "I wanted {x}, but it's sold out. What else is there?",
-        "The one I wanted is out of stock. I was after {x}, can you find me something similar?",
-        "Can you find me an alternative? I wanted {x}.",
-        "You've run out of the one I wanted. I need {x}.",
+        "I'm looking for a substitute for something that's sold out: {x}.",
+        "Can you find me an alternative to something that's sold out? I need {x}.",
         "My first choice is gone, so I'm looking for {x} instead.",
-        "I'm looking for a replacement for a sold-out item: {x}.",
-        "It's out of stock, sadly. Is there something like it? I need {x}.",
-        "I need a substitute: {x}.",
+        "The one I wanted is out of stock. I still need {x}.",
+        "I need a replacement for something you no longer have: {x}.",
+        "You've run out of the one I wanted. I need {x}.",
+        "What I wanted isn't available right now. Can you suggest {x} instead?",
+        "I need a substitute, because my favorite is sold out: {x}.",
+        "Is there an alternative to what's sold out? I'm after {x}.",
+        "Sadly my pick is out of stock. What else is there if I want {x}?",
     ),
 }
+OPEN_ONE["bundle"] = (
+    "I need {x}.",
+    "To begin with, I need {x}.",
+    "For one thing, I need {x}.",
+    "I can't do without {x}.",
+    "One thing I need is {x}.",
+    "What I need first of all is {x}.",
+    "I definitely want {x}.",
+    "It starts with {x}.",
+)
 OPEN_MANY: tuple[str, ...] = (
     "I need {x}.",
     "I'd like to buy {x}.",
@@ -739,6 +751,41 @@ FIRST_ITEM: tuple[str, ...] = (
     "I'm looking for {x}, among other things.",
     "I've got a few things to buy. To start with, {x}.",
 )
+OPEN_SEVERAL: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "bundle": (
+        (
+            "I need {x}.",
+            "What I need is {x}.",
+            "On my list: {x}.",
+            "I'm looking for {x}.",
+            "Can you help me pick {x}?",
+            "I'd like {x}.",
+            "For that I need {x}.",
+            "Could you suggest {x}?",
+        ),
+        (
+            "Here's my list:",
+            "This is what I need:",
+            "What I'm after:",
+            "On my list:",
+            "I need the following:",
+            "Can you find me these?",
+            "Could you pick something for each of these?",
+            "What I have on the list:",
+        ),
+        (
+            "First, I need {x}.",
+            "First of all, {x}.",
+            "To start with, {x}.",
+            "I need {x}.",
+            "For one, {x}.",
+            "Let's start with {x}.",
+            "The first thing is {x}.",
+            "To begin with, I'd like {x}.",
+        ),
+    ),
+}
+"""Environment → frames for several things in one sentence, above a list, and for the first one."""
 NEXT_ITEM: tuple[str, ...] = (
     "Then I need {x}.",
     "I also need {x}.",

@@ -623,14 +623,19 @@ def phrase_opening(environment: str, parts: Sequence[Part], rng: Rng) -> str:
         rng: decides the wording.
     """
     items = [(noun, list(fragments)) for noun, fragments in parts if noun]
-    requests = [f.text for noun, fragments in parts if not noun for f in fragments]
+    said = [f for noun, fragments in parts if not noun for f in fragments]
+    # What it is all about comes first, the budget and the like last; that more is to come before.
+    leads = [f.text for f in said if f.kind == "project"]
+    requests = [f.text for f in said if f.kind == "unnamed"]
+    requests += [f.text for f in said if f.kind not in ("project", "unnamed")]
     out: list[str] = []
     if rng.chance(0.45):
         out.append(rng.choice(P.GREETINGS))
+    out += leads
     if len(items) == 1:
         out += _open_one(environment, *items[0], rng)
     elif items:
-        out += _open_many(items, rng)
+        out += _open_many(environment, items, rng)
     out += requests
     if rng.chance(0.15):
         out.append(rng.choice(P.THANKS))
@@ -671,14 +676,17 @@ def _open_one(environment: str, noun: str, fragments: list[Fragment], rng: Rng) 
     return out + _whole_sentences(fragments)
 
 
-def _open_many(items: list[tuple[str, list[Fragment]]], rng: Rng) -> list[str]:
+def _open_many(environment: str, items: list[tuple[str, list[Fragment]]], rng: Rng) -> list[str]:
+    frames_many, frames_list, frames_first = P.OPEN_SEVERAL.get(
+        environment, (P.OPEN_MANY, P.OPEN_LIST, P.FIRST_ITEM)
+    )
     sizes = [sum(not f.whole and f.kind != "quantity" for f in fs) for _, fs in items]
     tails = [text for _, fragments in items for text in _whole_sentences(fragments)]
     if max(sizes) <= 2 and sum(sizes) <= 4 and not rng.chance(0.2):
         listed = joined([_item(noun, fs, rng, 9)[0] for noun, fs in items], oxford=sum(sizes) > 1)
-        return [sentence(_bare(rng.choice(P.OPEN_MANY), {"x": listed})), *tails]
+        return [sentence(_bare(rng.choice(frames_many), {"x": listed})), *tails]
     if rng.chance(0.45):
-        lines = [rng.choice(P.OPEN_LIST) + "\n"]
+        lines = [rng.choice(frames_list) + "\n"]
         for noun, fragments in items:
             phrase, rest = _item(noun, fragments, rng, 3)
             more = _more(noun, rest, _many(noun, fragments), rng) + _whole_sentences(fragments)
@@ -688,8 +696,8 @@ def _open_many(items: list[tuple[str, list[Fragment]]], rng: Rng) -> list[str]:
     frames_next = rng.shuffled(P.NEXT_ITEM)
     for i, (noun, fragments) in enumerate(items):
         if i == 0:
-            frame = rng.choice(P.FIRST_ITEM)
-        elif i == len(items) - 1 and rng.chance(0.6):
+            frame = rng.choice(frames_first)
+        elif i == len(items) - 1 and environment not in P.OPEN_SEVERAL and rng.chance(0.6):
             frame = rng.choice(P.LAST_ITEM)
         else:
             frame = frames_next[i % len(frames_next)]

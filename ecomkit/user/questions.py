@@ -164,6 +164,14 @@ def recognise(
     return _recognise(text, nouns, values)
 
 
+# "lip color" is no thing called "color": the word asks for an attribute.
+_NO_NAMES = frozenset(
+    "color colors colour colours shade shades size sizes material materials fabric fabrics finish "
+    "finishes form forms brand brands store stores price prices connector connectors version "
+    "versions weight weights power screen screens display displays budget code codes".split()
+)
+
+
 @lru_cache(maxsize=256)
 def _aliases(nouns: Names) -> tuple[tuple[str, str], ...]:
     """(name, subject), longest first."""
@@ -182,7 +190,7 @@ def _aliases(nouns: Names) -> tuple[tuple[str, str], ...]:
         for name in names:
             tail = _flat(name).rsplit(" ", 1)[-1]
             for form in (tail, plural(tail)):
-                if len(form) > 3 and form not in given:
+                if len(form) > 3 and form not in given and form not in _NO_NAMES:
                     table.setdefault(form, set()).add(subject)
     pairs = [(name, subject) for name, owners in table.items() for subject in sorted(owners)
              if len(owners) == 1 or name in given]  # fmt: skip
