@@ -26,7 +26,7 @@ from ecomkit.envs.base import DrawContext, Environment, Phraser, Redraw
 from ecomkit.errors import DrawFailed, UnknownName
 from ecomkit.records import Episode
 from ecomkit.replay import Session
-from ecomkit.seeds import digest, rng
+from ecomkit.seeds import Rng, digest, rng
 from ecomkit.tools import schemas
 from ecomkit.wording import put_into_words
 
@@ -209,16 +209,7 @@ def draw(
                 axes=settings,
                 difficulty=d,
                 split=split,
-                rng=rng(
-                    "episode",
-                    GENERATOR_VERSION,
-                    environment_name,
-                    d,
-                    split,
-                    seed,
-                    department or "",
-                    attempt,
-                ),
+                rng=_key(environment_name, d, split, seed, department, attempt),
                 department=department,
                 phraser=phraser,
             )
@@ -254,6 +245,53 @@ def _set_by_hand(preset: str | None, axes: Mapping[str, float] | None) -> str:
     parts = [f"the preset {preset!r}"] if preset else []
     parts += [f"{name} = {value:g}" for name, value in (axes or {}).items()]
     return f", with {', '.join(parts)}" if parts else ""
+
+
+def draw_goal(
+    environment_name: str,
+    d: int,
+    seed: int,
+    catalog: Catalog,
+    *,
+    split: str = "train",
+    department: str | None = None,
+) -> str:
+    """The ``goal_hash`` of an uncertified draw, without its words: for counting goals.
+
+    Raises:
+        DrawFailed: if 25 tries met a dead end.
+        UnknownName: for an unknown environment.
+    """
+    env = environment(environment_name)
+    axes = difficulty(d)
+    for attempt in range(MAX_TRIES):
+        key = _key(environment_name, d, split, seed, department, attempt)
+        context = DrawContext(catalog, axes, d, split, key, department)
+        try:
+            return _goal_hash(env, env.draw(context).goal)
+        except Redraw:
+            continue
+    raise DrawFailed(f"no goal of {environment_name!r} at d = {d}, seed {seed}, {department!r}")
+
+
+def _key(
+    environment_name: str, d: int, split: str, seed: int, department: str | None, attempt: int
+) -> Rng:
+    """The generator of one try."""
+    return rng(
+        "episode",
+        GENERATOR_VERSION,
+        environment_name,
+        d,
+        split,
+        seed,
+        department or "",
+        attempt,
+    )
+
+
+def _goal_hash(env: Environment, goal: Mapping[str, Any]) -> str:
+    return digest([env.name, env.goal_identity(goal)], 32)
 
 
 def draw_episode(
@@ -307,7 +345,7 @@ def _draw_once(env: Environment, context: DrawContext, seed: int, axes: Axes) ->
         world=world,
         user=script,
         reference=actions_to_json(actions),
-        goal_hash=digest([env.name, env.goal_identity(draft.goal)], 32),
+        goal_hash=_goal_hash(env, draft.goal),
         catalog_hash=catalog.hash,
         search_hash=engine.hash if engine is not None else "",
         policy_hash=digest(world["policy"], 32) if "policy" in world else "",

@@ -15,10 +15,10 @@ PACKAGE = ROOT / "ecomkit"
 
 # A module imports only from modules to its left; modules inside one package are one layer.
 LAYERS = """
-    errors seeds difficulty records actions
+    errors seeds difficulty html records actions
     catalog search loading
     policies world tools user rewards ranking envs wording replay
-    agents attackers episodes generation
+    agents attackers episodes generation scenarios
     trajectories failures scoring audit stats curriculum report hub
     show terminal cli
 """.split()
