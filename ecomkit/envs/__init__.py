@@ -11,8 +11,9 @@ REGISTRY: dict[str, str] = {
     "bundle": "ecomkit.envs.bundle:Bundle",
     "cart": "ecomkit.envs.cart:Cart",
     "discovery": "ecomkit.envs.discovery:Discovery",
-    "policy": "ecomkit.envs.policy:PolicyQuestion",
     "substitution": "ecomkit.envs.substitution:Substitution",
+    "policy": "ecomkit.envs.policy:PolicyQuestion",
+    "returns": "ecomkit.envs.returns:Returns",
     "tracking": "ecomkit.envs.tracking:Tracking",
 }
 """Environment name → ``module:class``. Adding one is a module and a line here."""

@@ -301,9 +301,10 @@ def item_clues(
     title = product.title
     nouns = [n for n in catalog.nouns(product.category) if contains_words(title, n)]
     phrase = catalog.title_phrase(row)
+    attributes = _shown(catalog, line)["attributes"]
+    noun = nouns[0] if nouns else catalog.noun(product.category)
     out: list[tuple[dict[str, Any], str]] = []
     if nouns:
-        noun = nouns[0]
         out.append(({"words": [noun], "attributes": {}}, f"the {noun}"))
         if product.brand and contains_words(title, product.brand):
             out.append(
@@ -312,7 +313,6 @@ def item_clues(
                     f"the {product.brand} {noun}",
                 )
             )
-        attributes = _shown(catalog, line)["attributes"]
         if attributes:
             said = str(phrase_fragment("variant", {"attributes": attributes}, noun, rng))
             out.append(({"words": [noun], "attributes": attributes}, f"the {noun} {said}"))
@@ -324,7 +324,12 @@ def item_clues(
                     )
                 )
     if phrase:
-        out.append(({"words": [phrase], "attributes": {}}, f"the {phrase}"))
+        # A customer says what it is, whatever the title calls it.
+        name = phrase if contains_words(phrase, noun) else f"{phrase} {noun}"
+        out.append(({"words": [phrase], "attributes": {}}, f"the {name}"))
+        if attributes:
+            said = str(phrase_fragment("variant", {"attributes": attributes}, noun, rng))
+            out.append(({"words": [phrase], "attributes": attributes}, f"the {name} {said}"))
     return out
 
 
