@@ -18,6 +18,7 @@ from ecomkit.envs.base import (
     DrawContext,
     Environment,
     NearMiss,
+    Played,
     Policy,
     Redraw,
     SlotDraft,
@@ -27,6 +28,7 @@ from ecomkit.envs.base import (
 )
 from ecomkit.envs.recommending import (
     ANSWER,
+    ATTEMPTS,
     ITEM,
     MARK,
     Scout,
@@ -36,6 +38,7 @@ from ecomkit.envs.recommending import (
     feasible_rows,
     flood_list,
     from_dicts,
+    labels_of_list,
     listing_plan,
     met_checks,
     met_share,
@@ -151,7 +154,7 @@ class Discovery(Environment):
         department = context.department or rng.choice(context.catalog.departments)
         sells = context.rng.child("sell_out").chance(context.axes.p_out_of_stock)
         switches = context.rng.child("switch").chance(context.axes.p_switch)
-        for attempt in range(40):
+        for attempt in range(ATTEMPTS):
             if context.department is None and attempt % 8 == 7:
                 department = rng.choice(context.catalog.departments)
             tried = rng.child(attempt)
@@ -427,6 +430,18 @@ class Discovery(Environment):
                 "past_places": len(listed.ids) - len(listed.judged),
             },
         )
+
+    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        return labels_of_list(goal, state, verdict)
+
+    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
+        if state.order_steps:
+            return []
+        world = state.world
+        pool = gains(
+            state.catalog, goal, "switch" in state.fired, lambda one: world.product_stock(one) > 0
+        )
+        return [Action(answer={"product_ids": list(pool)[: goal["outputs"]]})]
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         return Review()
