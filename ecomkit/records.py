@@ -281,6 +281,10 @@ class Score:
     trial: int = 0
     message: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """Why it failed (:mod:`ecomkit.failures`), where that was asked for."""
+    first_decisive_step: int | None = None
+    """The step (from 1) after which no one could have passed any more, likewise."""
 
 
 _JSON_COLUMNS = ("tools", "goal", "world", "user", "reference")

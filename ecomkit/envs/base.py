@@ -128,6 +128,22 @@ class State(Protocol):
         """Keys of the slots that the user has stated."""
 
 
+class Played(State, Protocol):
+    """A session as labels and the recovering reference see it: a state, and how it came to be."""
+
+    @property
+    def max_turns(self) -> int:
+        """Assistant steps allowed."""
+
+    @property
+    def tool_budget(self) -> int:
+        """Tool calls allowed in a step."""
+
+    @property
+    def trace(self) -> Sequence[Any]:
+        """The steps (:class:`ecomkit.replay.Step`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class NearMiss:
     """A sequence of actions that is wrong in one named way and must not pass."""
@@ -220,6 +236,22 @@ class Environment:
     def max_turns(self, goal: Mapping[str, Any], axes: Axes) -> int:
         """Assistant steps allowed (SPEC §2)."""
         return axes.max_turns
+
+    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        """What is wrong with what was delivered, as labels of :mod:`ecomkit.failures` (SPEC §12).
+
+        Asked of failed sessions only. Labels that every environment shares (how the session
+        ended, what was ignored, never asked or looped) are not made here.
+        """
+        yield from ()
+
+    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
+        """The shortest way to pass from here, for a perfect agent that reads the goal.
+
+        The first action is taken, then it is asked again. An empty list says that nothing can
+        help any more; None, that the stored reference is to be played as it is.
+        """
+        return None
 
     def progress(self, goal: Mapping[str, Any], state: State) -> float:
         """A measure in [0, 1] of how much is done, for potential-based shaping."""

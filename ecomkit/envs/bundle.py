@@ -24,6 +24,7 @@ from ecomkit.envs.base import (
     DrawContext,
     Environment,
     NearMiss,
+    Played,
     Policy,
     Redraw,
     SlotDraft,
@@ -646,6 +647,43 @@ class Bundle(Environment):
                 "budget_cents": budget,
             },
         )
+
+    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        if state.answer is None:
+            return
+        failed = {check.name for check in verdict.checks if not check.passed}
+        items = wanted(goal, state.fired, state.steps)["items"]
+        counts = dict.fromkeys((item["category"] for item in items), 0)
+        surplus = 0  # what belongs to no item
+        for one in dict.fromkeys(str(x).strip() for x in state.answer["product_ids"]):
+            try:
+                category = state.catalog.product(one).category
+            except (UnknownProduct, UnicodeError):
+                category = ""
+            if category in counts:
+                counts[category] += 1
+            else:
+                surplus += 1
+        lacking = sum(count == 0 for count in counts.values())
+        if lacking and surplus:
+            yield "wrong_product"
+        if lacking > surplus:
+            yield "missing_item"
+        if surplus > lacking or any(count > 1 for count in counts.values()):
+            yield "extra_item"
+        if any(name.endswith(".requirements") for name in failed):
+            yield "constraint_violated"
+        if any(name.endswith(".in_stock") for name in failed):
+            yield "out_of_stock_recommended"
+        if "within_budget" in failed:
+            yield "budget_exceeded"
+
+    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
+        gone = frozenset({goal["sell_out"]["product_id"]} if "sell_out" in state.fired else ())
+        items = wanted(goal, state.fired, state.steps + 1)["items"]
+        found = [cheapest(state.catalog, item, gone) for item in items]
+        ids = [state.catalog.product_id(one[1]) for one in found if one is not None]
+        return [Action(answer={"product_ids": ids})]
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         """Nothing changes on the customer's screen; they can only be told."""

@@ -20,6 +20,7 @@ from ecomkit.envs.base import (
     DrawContext,
     Environment,
     NearMiss,
+    Played,
     Policy,
     Redraw,
     SlotDraft,
@@ -739,6 +740,144 @@ class Cart(Environment):
             saved = max([discount_cents(code, lines, state.world.now) for code in usable] or [0])
             right += sum(cents for _, cents in lines) - saved
         return total == right
+
+    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        placed = list(state.order_steps)
+        if state.answer is None and not placed:
+            return  # nothing was delivered
+        lines = [
+            (line["product_id"], line["variant_id"], line["quantity"])
+            for order_id in placed
+            for line in state.world.placed_order(order_id)["lines"]
+        ]
+        if not (goal["checkout"] and placed):
+            lines += [(x.product_id, x.variant_id, x.quantity) for x in state.world.cart]
+        before = state.steps
+        if goal["checkout"] and placed:
+            before = max(state.order_steps.values())
+        wants = wanted(goal, state.fired, before)
+        yield from self._line_labels(state.catalog, wants, lines)
+        failed = {check.name for check in verdict.checks if not check.passed}
+        if "nothing_ordered" in failed or len(placed) > 1:
+            yield "extra_item"
+        if goal["checkout"] and not placed:
+            yield "not_checked_out"
+        elif "total" in failed:
+            yield "wrong_discount"
+        if wants and not lines:
+            yield "premature_answer"
+
+    @staticmethod
+    def _line_labels(
+        catalog: Catalog, wants: list[dict[str, Any]], lines: list[tuple[str, str, int]]
+    ) -> Iterator[str]:
+        """What is wrong with the lines of a cart or an order."""
+        named = {want["product_id"] for want in wants}
+        others = [catalog.product(x).category for x in sorted({x[0] for x in lines} - named)]
+        for want in wants:
+            product = [line for line in lines if line[0] == want["product_id"]]
+            right = [line for line in product if want["variant_id"] in (None, line[1])]
+            if not product:
+                category = catalog.product(want["product_id"]).category
+                if category in others:
+                    others.remove(category)
+                    yield "wrong_product"
+                else:
+                    yield "missing_item"
+                continue
+            if len(right) < len(product):
+                yield "wrong_variant"
+            if sum(line[2] for line in right or product) != want["quantity"]:
+                yield "wrong_quantity"
+        if others:
+            yield "extra_item"
+
+    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
+        """Bring the cart to what will be wanted when that is done, then code and checkout."""
+        if state.order_steps:
+            # What is ordered stays ordered.
+            return [Action(answer={})] if goal["checkout"] else []
+        budget, step = state.tool_budget, state.steps + 1
+        codes = {code["code"]: code for code in state.world.initial.get("codes") or ()}
+        pending = [
+            ("sell_out" if e["kind"] == "sell_out" else f"code_exhausted:{e['code']}", e)
+            for e in state.world.initial.get("events") or ()
+        ]
+        if goal["switch"]:
+            pending.append(("switch", goal["switch"]))
+        pending = [(name, e) for name, e in pending if e["after_step"] >= step]
+        fired = dict(state.fired)
+        last = 0
+        while True:
+            wants = wanted(goal, fired, step + 99)
+            usable = usable_codes(goal, codes, fired, step + 99)
+            steps = pack(self._mend(goal, state, wants, usable), budget)
+            due = [(name, e) for name, e in pending if e["after_step"] < step - 1 + len(steps)]
+            if not due:
+                break
+            # These will have happened before all is done.
+            fired.update((name, 0) for name, _ in due)
+            last = max(last, *(e["after_step"] for _, e in due))
+            pending = [pair for pair in pending if pair not in due]
+        while last and step - 1 + max(1, len(steps)) <= last:
+            steps.insert(0, Action(tool_calls=(call("cart_view"),)))
+        return submit(steps, {})
+
+    @staticmethod
+    def _mend(
+        goal: Mapping[str, Any],
+        state: Played,
+        wants: list[dict[str, Any]],
+        usable: list[Mapping[str, Any]],
+    ) -> list[ToolCall]:
+        """Calls that turn the cart into ``wants``, and order it where that is asked."""
+        world, catalog = state.world, state.catalog
+        calls: list[ToolCall] = []
+        by_product = {want["product_id"]: want for want in wants}
+        kept: dict[str, str] = {}
+        for line in world.cart:
+            want = by_product.get(line.product_id)
+            if (
+                want is None
+                or line.product_id in kept
+                or want["variant_id"] not in (None, line.variant_id)
+                or world.stock(line.variant_id, line.product_id) < want["quantity"]
+            ):
+                calls.append(call("cart_remove", line_id=line.line_id))
+                continue
+            kept[line.product_id] = line.variant_id
+            if line.quantity != want["quantity"]:
+                calls.append(
+                    call("cart_set_quantity", line_id=line.line_id, quantity=want["quantity"])
+                )
+        lines = []
+        for want in wants:
+            variants = catalog.variants(want["product_id"])
+            fixed = kept.get(want["product_id"], want["variant_id"])
+            options = [v for v in variants if fixed in (None, v.variant_id)] or list(variants)
+            variant = next((v for v in options if world.live(v) >= want["quantity"]), options[0])
+            lines.append(
+                (
+                    catalog.product(want["product_id"]).department,
+                    variant.price_cents * want["quantity"],
+                )
+            )
+            if want["product_id"] not in kept:
+                calls.append(
+                    call(
+                        "cart_add",
+                        product_id=want["product_id"],
+                        variant_id=variant.variant_id,
+                        quantity=want["quantity"],
+                    )
+                )
+        if goal["checkout"]:
+            saved = {code["code"]: discount_cents(code, lines, world.now) for code in usable}
+            best = max(saved, key=lambda code: saved[code], default=None)
+            if best and saved[best] > 0 and saved.get(world.discount or "", 0) < saved[best]:
+                calls.append(call("cart_apply_discount", code=best))
+            calls.append(call("order_checkout"))
+        return calls
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         wants = wanted(goal, state.fired, state.steps + 1)

@@ -19,6 +19,7 @@ from ecomkit.envs.base import (
     DrawContext,
     Environment,
     NearMiss,
+    Played,
     Policy,
     Redraw,
     SlotDraft,
@@ -447,6 +448,13 @@ class PolicyQuestion(Environment):
             Check("value", r_task >= PASS_MARK, f"{str(given)[:40]!r}, not {right!r}"),
         )
         return Verdict(r_task, passed, checks)
+
+    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        if state.answer is not None:
+            yield "wrong_policy_value"
+
+    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
+        return [Action(answer=as_answer(right_answer(goal, state.fired, state.steps + 1)))]
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         """Nothing changes on the customer's screen; they can only be told."""

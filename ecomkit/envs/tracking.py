@@ -17,6 +17,7 @@ from ecomkit.envs.base import (
     DrawContext,
     Environment,
     NearMiss,
+    Played,
     Policy,
     Redraw,
     SlotDraft,
@@ -219,6 +220,27 @@ class Tracking(Environment):
         )
         credit = 0.5 * order + 0.5 * (status and day)
         return Verdict(2.0 * credit - 1.0, all(check.passed for check in checks), checks)
+
+    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        if state.answer is None:
+            return
+        failed = {check.name for check in verdict.checks if not check.passed}
+        named = state.world.order(str(state.answer["order_id"]))
+        if "order" in failed:
+            yield "wrong_order"
+        given = {key: str(value).strip() for key, value in state.answer.items()}
+        if named is None:
+            return
+        true = right_answer(named)
+        if any(given[key] != true[key] for key in ("status", "expected_date")):
+            yield "wrong_status"
+            pages = (page for step in state.trace for page in step.results)
+            if any("lines" in page and page["order_id"] == true["order_id"] for page in pages):
+                yield "answer_contradicts_world"
+
+    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
+        order_id = wanted_order(goal, state.fired, state.steps + 1)
+        return [Action(answer=right_answer(state.world.placed_order(order_id)))]
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         """Nothing changes on the customer's screen; they can only be told."""
