@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 MARK = 0.95
 """The r_task at which a ranked list passes."""
 
+ATTEMPTS = 64
+"""Products tried as the target of one draw, before it counts as a dead end."""
+
 LARGEST_POOL = 30
 """More products than this no customer wants compared."""
 
@@ -189,7 +192,7 @@ def choose_requirements(
     alive = catalog.mask(rows, first) if first else np.ones(len(rows), dtype=bool)
     masks = [catalog.mask(rows, [constraint]) for constraint, _ in candidates]
     bounded = {constraint.attribute for constraint, _ in candidates if constraint.op != "eq"}
-    if low > 1 and count - 1 - len(first) > len(bounded):
+    if candidates and low > 1 and count - 1 - len(first) > len(bounded):
         # So many wishes are exact that chance alone would leave one product: keep near twins in.
         wanted = min(count - 1 - len(first), len({c.attribute for c, _ in candidates}))
         kept = _shared_with_twins(catalog, rows, row, candidates, masks, wanted, low - 1)
@@ -553,9 +556,8 @@ class Scout:
         self.stock: dict[str, bool] = {}
         self.total: int | None = None
         self.sought: tuple[Constraint, ...] | None = None
-        self.tried = 0
-        self.pending: list[tuple[str, str]] = []
-        self.learnt: Mapping[str, Any] = {}
+        self.done: set[tuple[str, int]] = set()
+        """Wordings and pages of the present search that were looked at."""
 
     # What the customer said.
 
@@ -580,13 +582,21 @@ class Scout:
         """Products known to pass the filters that are not to be recommended."""
         return 0
 
-    def extra_calls(self) -> list[ToolCall]:
-        """Calls to make before anything is ranked, besides searches."""
+    def finding_calls(self) -> list[ToolCall]:
+        """Calls to make besides searching for what fits, before anything is ranked."""
         return []
 
-    def calls_to_rank(self) -> int:
-        """Calls that are still needed before the list can be put in order."""
-        return 0
+    def ranking_calls(self) -> list[ToolCall]:
+        """Calls whose results are needed to put what was found in order."""
+        return []
+
+    def order_is_open(self) -> bool:
+        """Whether ranking calls are still to be made."""
+        return False
+
+    def is_placed(self, product_id: str) -> bool:
+        """Whether a product's rank is known, so that its stock is worth a look."""
+        return True
 
     def note_extra(self, made: ToolCall, result: Mapping[str, Any]) -> None:
         """Take in the result of an extra call."""
@@ -628,29 +638,39 @@ class Scout:
 
     def next_calls(self) -> list[ToolCall]:
         view = self.view
-        sought = self.requirements()
-        if sought != self.sought:
-            self.sought, self.total, self.tried = sought, None, 0
+        if self.requirements() != self.sought:
+            self.sought, self.total = self.requirements(), None
+            self.done.clear()
         room = view.tool_budget
-        batch = self.extra_calls()[:room]
-        complete = self.complete()
+        batch = self.finding_calls()[:room]
         unchecked = [c["product_id"] for c in self.best() if c["product_id"] not in self.stock]
         left = (view.max_turns - 1 - view.turn) * room - len(batch)
-        if not complete:
-            # Searches come first, as long as the stock of the best can still be looked at.
-            # What is known to be hidden is worth a second wording before anything else.
-            pages = 1 if self.total is None else 2 * -(-self.total // PAGE_SIZE)
-            later = self.calls_to_rank()
-            spare = max(left - later - len(unchecked), min(pages - self.tried, left - later))
-            spare = max(spare, int(self.total is None))
-            batch += [self.search(n) for n in range(min(room - len(batch), spare))]
-        if view.turn > 0 and self.total is not None and not self.calls_to_rank():
-            checks = [call("catalog_get_product", product_id=one) for one in unchecked]
-            batch += checks[: room - len(batch)]
+        # What ranking tells is needed before the stock is looked at: a step of its own.
+        left -= room if self.order_is_open() else 0
+        if not self.complete():
+            # Every page once; other wordings as long as the stock can still be looked at after.
+            spare = left if room == 1 else left - len(unchecked)
+            wanted = max(spare, min(left, self.pages() - len(self.done)), int(self.total is None))
+            batch += self.searches()[: max(0, min(room - len(batch), wanted))]
+        if view.turn > 0 and self.total is not None:
+            ready = [one for one in unchecked if self.is_placed(one)]
+            checks = [call("catalog_get_product", product_id=one) for one in ready]
+            batch += [*self.ranking_calls(), *checks][: room - len(batch)]
+        if batch and not self.complete():
+            more = [made for made in self.searches() if made not in batch]
+            batch += more[: room - len(batch)]  # a call not made is lost
         return batch
 
-    def search(self, ahead: int) -> ToolCall:
-        """The next search of the present requirements: all pages of one wording, then another."""
+    def pages(self) -> int:
+        """Pages of the present search, as far as is known."""
+        return max(1, -(-(self.total or 0) // PAGE_SIZE))
+
+    def filters(self) -> dict[str, Any]:
+        """The filters of the present search."""
+        return filters_for(self.category["value"], list(self.requirements()))
+
+    def searches(self) -> list[ToolCall]:
+        """What is left to search for: all pages of one wording, then of another."""
         category = self.category
         noun, nouns, name = category["noun"], category["nouns"], category["value"]
         wordings = (
@@ -667,31 +687,32 @@ class Scout:
             f"a {noun}, please",
             f"shop for {nouns}",
         )
-        pages = 1 if self.total is None else max(1, -(-self.total // PAGE_SIZE))
-        number = self.tried + ahead
-        page = number % pages + 1
-        query = wordings[number // pages % len(wordings)]
-        filters = filters_for(name, list(self.requirements()))
-        return call("catalog_search", query=query, filters=filters, page=page if page > 1 else None)
+        return [
+            call(
+                "catalog_search",
+                query=query,
+                filters=self.filters(),
+                page=page if page > 1 else None,
+            )
+            for query in dict.fromkeys(wordings)
+            for page in range(1, self.pages() + 1)
+            if (query, page) not in self.done
+        ]
 
     def note(self, batch: Sequence[ToolCall], results: Sequence[Mapping[str, Any]]) -> None:
-        searches = 0
+        filters = self.filters()
         for made, result in zip(batch, results, strict=True):
             if made.name == "catalog_search":
-                searches += 1
                 for card in result.get("results", ()):
                     self.cards[card["product_id"]] = card
-                if self.sought == self.requirements():
-                    self.total = result.get("total", 0)
+                if made.arguments["filters"] == filters:
+                    self.sought, self.total = self.requirements(), result["total"]
+                    self.done.add((made.arguments["query"], made.arguments.get("page", 1)))
             elif made.name == "catalog_get_product":
                 if "error" not in result:
                     self.stock[result["product_id"]] = result["in_stock"]
             else:
                 self.note_extra(made, result)
-        if searches:
-            first = self.tried == 0 and (self.total or 0) > PAGE_SIZE
-            # With one page unknown to be followed by others, the numbering starts anew.
-            self.tried = 1 if first else self.tried + searches
 
 
 def naive_list(view: AgentView, query: str) -> Policy:

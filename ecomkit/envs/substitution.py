@@ -34,6 +34,7 @@ from ecomkit.envs.base import (
 from ecomkit.envs.discovery import count_sentences, last_event, price_slack
 from ecomkit.envs.recommending import (
     ANSWER,
+    ATTEMPTS,
     ITEM,
     MARK,
     Scout,
@@ -148,7 +149,7 @@ class Substitution(Environment):
         department = context.department or rng.choice(context.catalog.departments)
         sells = context.rng.child("sell_out").chance(context.axes.p_out_of_stock)
         switches = context.rng.child("switch").chance(context.axes.p_switch)
-        for attempt in range(40):
+        for attempt in range(ATTEMPTS):
             if context.department is None and attempt % 8 == 7:
                 department = rng.choice(context.catalog.departments)
             tried = rng.child(attempt)
@@ -590,54 +591,55 @@ class Replacer(Scout):
         )
         return all(holds_on_card(clue, card) for clue in clues)
 
-    def all_fits(self) -> list[Mapping[str, Any]]:
-        return super().fits()
-
-    def fits(self) -> list[Mapping[str, Any]]:
+    def note(self, batch: Sequence[ToolCall], results: Sequence[Mapping[str, Any]]) -> None:
+        super().note(batch, results)
         for card in self.cards.values():
             if self.original is None and self.is_original(card):
                 self.original = card["product_id"]
+
+    def fits(self) -> list[Mapping[str, Any]]:
         return [card for card in super().fits() if card["product_id"] != self.original]
 
     def others_in_results(self) -> int:
-        return len(self.all_fits()) - len(self.fits())
+        return len(super().fits()) - len(self.fits())
 
     def unranked(self) -> list[str]:
         fits = [card["product_id"] for card in self.fits()]
         return [one for one in fits if one not in self.similarity] if len(fits) > 1 else []
 
-    def calls_to_rank(self) -> int:
-        unseen = self.original is None and self.total is not None
-        return int(unseen) + int(bool(self.unranked()) or not self.fits())
+    def order_is_open(self) -> bool:
+        return self.original is None or not self.fits() or bool(self.unranked())
 
-    def extra_calls(self) -> list[ToolCall]:
-        view = self.view
+    def is_placed(self, product_id: str) -> bool:
+        return product_id in self.similarity or len(self.fits()) == 1
+
+    def finding_calls(self) -> list[ToolCall]:
+        if self.original is not None:
+            return []
+        named, category = self.named(), self.category
+        if "viewed" in named:
+            return [call("user_get_visit_history")]
+        if self.total is None and self.view.tool_budget == 1:
+            return []  # it may well be among the results of the first search
+        self.looked += 1
+        words = (f"{named['title']} {category['noun']}", f"{named['brand']} {named['title']}")
+        again = self.looked - 1
+        filters = {"category": category["value"], "brand": named["brand"]}
+        return [
+            call("catalog_search", query=words[again % 2] + "!" * (again // 2), filters=filters)
+        ]
+
+    def ranking_calls(self) -> list[ToolCall]:
         unranked = self.unranked()
-        if self.original is None:
-            if "viewed" in self.named():
-                return [call("user_get_visit_history")]
-            if self.total is None:
-                return []
-            self.looked += 1
-            named, category = self.named(), self.category
-            words = (f"{named['brand']} {named['title']}", f"{named['title']} {category['noun']}")
-            return [
-                call(
-                    "catalog_search",
-                    query=words[self.looked % 2] + " " * (self.looked // 2),
-                    filters={"category": category["value"], "brand": named["brand"]},
-                )
-            ]
-        steps_left = view.max_turns - 1 - view.turn
-        if unranked and (self.complete() or steps_left <= 1 or self.tried > 4):
-            return [
-                call(
-                    "catalog_rerank",
-                    product_ids=unranked[:50],
-                    reference_product_id=self.original,
-                )
-            ]
-        return []
+        if self.original is None or not unranked:
+            return []
+        return [
+            call(
+                "catalog_rerank",
+                product_ids=unranked[:50],
+                reference_product_id=self.original,
+            )
+        ]
 
     def note_extra(self, made: ToolCall, result: Mapping[str, Any]) -> None:
         if made.name == "user_get_visit_history":

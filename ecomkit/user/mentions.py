@@ -26,7 +26,7 @@ _SKIP_WORDS = (
 _VIEWED_WORDS = (
     "was looking at", "looked at", "look at", "viewed", "browsing history", "came across",
     "had open", "had its page", "its page open", "the page of", "saw", "already had open",
-    "looking at",
+    "looking at", "had my eye on",
 )  # fmt: skip
 
 
@@ -55,8 +55,13 @@ def mentions(kind: str, value: Any) -> Groups:
         return codes or (("code", "codes", "coupon", "coupons", "voucher", "vouchers"),)
     if kind == "budget":
         return (_money(int(value["cents"])),)
+    if kind == "count":
+        return (_numbers(value["count"]),)
+    if kind == "original" and value.get("viewed"):
+        return (_VIEWED_WORDS,)
     if kind == "priority":
-        return tuple(_DIMENSION_WORDS.get(d, (d,)) for d in value["order"])
+        named = {"brand": (value["brand"],)} if value.get("brand") else {}
+        return tuple(named.get(d, _DIMENSION_WORDS.get(d, (d,))) for d in value["order"])
     if kind == "replacement" and value.get("refund"):
         return (("refund", "money back", "money"),)
     if kind == "replacement" and "clues" in value:
