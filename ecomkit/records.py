@@ -286,6 +286,12 @@ class Score:
     first_decisive_step: int | None = None
     """The step (from 1) after which no one could have passed any more, likewise."""
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from ecomkit import html
+
+        return html.score(self)
+
 
 _JSON_COLUMNS = ("tools", "goal", "world", "user", "reference")
 
@@ -380,6 +386,12 @@ class Episode:
         row["prompt"] = [dict(message) for message in self.prompt]
         return row
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from ecomkit import html
+
+        return html.episode(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
@@ -401,3 +413,9 @@ class Trajectory:
             "messages": [dict(message) for message in self.messages],
             "metadata": dict(self.metadata),
         }
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from ecomkit import html
+
+        return html.trajectory(self)

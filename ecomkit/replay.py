@@ -529,6 +529,12 @@ def _is_submit(sent: Mapping[str, Any]) -> bool:
     tool = resolve(sent["function"]["name"])
     return tool is not None and tool.name == "submit_answer"
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from ecomkit import html
+
+        return html.session(self)
+
 
 def _ids_in(answer: Mapping[str, Any]) -> list[str]:
     """Product ids in an answer: under keys that end in ``product_id`` or ``product_ids``."""
