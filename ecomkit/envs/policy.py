@@ -34,6 +34,7 @@ from ecomkit.policies import Reading, Rule, evaluate, read_passage, rule_of
 from ecomkit.records import Action, Check, Verdict
 from ecomkit.seeds import Rng, canonical_json
 from ecomkit.user import NOTHING_SEEN, Review
+from ecomkit.user.words import some
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
@@ -398,9 +399,8 @@ class PolicyQuestion(Environment):
                 continue
             if name == "department":
                 category = rng.choice(context.catalog.categories_of(value))
-                noun = context.catalog.noun(category)
-                article = "an" if noun[:1].lower() in "aeio" else "a"
-                thing = f"{article} {noun} from the {policies.spoken(value)} department"
+                noun = some(context.catalog.noun(category))
+                thing = f"{noun} from the {policies.spoken(value)} department"
                 says = tuple(text.replace("{a}", thing) for text in ABOUT)
             else:
                 says = _says(name, value)
