@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ecomkit import failures
 from ecomkit.errors import EpisodeError, TrajectoryError, UnknownProduct
 from ecomkit.records import Episode, Score, Trajectory
 from ecomkit.replay import SEARCH_TOOLS, Session
@@ -33,6 +34,7 @@ def score(
     catalog: Catalog,
     *,
     verify: Verify = "writes",
+    diagnose: bool = False,
 ) -> Score:
     """Replay a trajectory and score it.
 
@@ -42,6 +44,7 @@ def score(
         catalog: the episode's catalog.
         verify: ``writes`` takes the search results from the log, after checking each card
             against the catalog, and needs no index; ``full`` recomputes them too.
+        diagnose: fill in ``labels`` and ``first_decisive_step`` too (:mod:`ecomkit.failures`).
 
     Returns:
         A :class:`Score`. Its ``verdict`` is ``valid``, ``tampered`` (message says where),
@@ -70,14 +73,21 @@ def score(
             episode,
             trajectory,
         )
-    session = Session(episode, catalog)
+    session = Session(episode, catalog, trace=diagnose)
     try:
         _replay(session, trajectory.messages, verify)
     except Tampered as problem:
         return rejected("tampered", str(problem), episode, trajectory, session.steps)
     except TrajectoryError as error:
         return rejected("unreadable", str(error), episode, trajectory, session.steps)
-    return replace(session.score(), agent=trajectory.agent, trial=trajectory.trial)
+    found = failures.diagnose(session) if diagnose else failures.Diagnosis()
+    return replace(
+        session.score(),
+        agent=trajectory.agent,
+        trial=trajectory.trial,
+        labels=found.labels,
+        first_decisive_step=found.first_decisive_step,
+    )
 
 
 def rejected(
