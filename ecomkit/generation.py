@@ -49,6 +49,8 @@ class Plan:
     department: str | None = None
     preset: str | None = None
     axes: tuple[tuple[str, float], ...] = ()
+    paired: tuple[tuple[tuple[str, float], ...], ...] = ()
+    """Settings of ``axes`` under which each seed must be sound too; see :func:`ablation`."""
     llm_url: str = ""
     """OpenAI-compatible endpoint that phrases the customer; its key is ``ECOMKIT_LLM_KEY``."""
     llm_model: str = ""
@@ -66,7 +68,8 @@ class Plan:
         for name in self.environments:
             environment(name)
         for d in self.levels:
-            difficulty(d, self.preset, **dict(self.axes))
+            for axes in (self.axes, *self.paired):
+                difficulty(d, self.preset, **dict(axes))
         if self.train < 0 or self.test < 0 or not (self.train or self.test):
             raise ValueError("train and test are numbers of episodes, and one must be above 0")
 
@@ -103,6 +106,37 @@ def chunks_of(plan: Plan) -> list[Chunk]:
     ]
 
 
+def ablation(plan: Plan, axis: str, values: Sequence[float]) -> dict[str, Plan]:
+    """One plan for each value of one axis, with everything else held still.
+
+    Each seed is drawn from the same try in every set, the first that is sound at all values; so
+    sets differ in what the axis moves and in nothing else. ``episode_id`` and ``seed`` say which
+    episodes belong together: the ids differ in their last part, the seeds not at all.
+
+    Args:
+        plan: what is drawn; its preset and axes stay as they are.
+        axis: the axis to move.
+        values: at least one, no two the same; whole numbers for an axis that counts.
+
+    Returns:
+        Folder name, such as ``p_noise-0.06``, to plan, in the order of ``values``.
+
+    Raises:
+        UnknownName: for an axis that does not exist.
+        ValueError: for a value that the axis cannot have, or that is there twice.
+    """
+    rest = tuple(pair for pair in plan.axes if pair[0] != axis)
+    clean = [getattr(difficulty(0, None, **{axis: value}), axis) for value in values]
+    if not clean or len(set(clean)) < len(clean):
+        given = ", ".join(f"{value:g}" for value in values)
+        raise ValueError(f"axis {axis!r} needs one or more different values, got {given or 'none'}")
+    settings = tuple((*rest, (axis, value)) for value in clean)
+    return {
+        f"{axis}-{value:g}": replace(plan, axes=own, paired=settings)
+        for value, own in zip(clean, settings, strict=True)
+    }
+
+
 def draw_chunk(chunk: Chunk, plan: Plan, catalog: Catalog) -> tuple[list[Episode], CellAudit]:
     """The certified episodes of a chunk and what the cheap policies reach on them."""
     audit = CellAudit()
@@ -118,6 +152,7 @@ def draw_chunk(chunk: Chunk, plan: Plan, catalog: Catalog) -> tuple[list[Episode
             department=plan.department,
             preset=plan.preset,
             axes=dict(plan.axes),
+            paired=[dict(axes) for axes in plan.paired],
             phraser=phraser,
         )
         audit.add_draw(drawn)

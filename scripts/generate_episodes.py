@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
+import polars as pl
 from tqdm import tqdm
 
 from ecomkit.difficulty import AXIS_NAMES, PRESETS
 from ecomkit.envs import REGISTRY
 from ecomkit.errors import EcomkitError
-from ecomkit.generation import Plan, generate
+from ecomkit.generation import Plan, ablation, generate
 
 
 def levels_of(text: str) -> tuple[int, ...]:
@@ -41,28 +43,40 @@ def main() -> int:
     parser.add_argument("--department", help="draw for one scenario, environment@department")
     parser.add_argument("--preset", choices=sorted(PRESETS))
     parser.add_argument("--axis", choices=AXIS_NAMES, help="set one axis, the rest held still")
-    parser.add_argument("--values", type=float, nargs="+", help="one set for each value of --axis")
+    parser.add_argument(
+        "--values",
+        type=float,
+        nargs="+",
+        help="one set for each value of --axis, in OUT/AXIS-VALUE",
+    )
     parser.add_argument("--llm-url", default="", help="OpenAI-compatible endpoint that phrases")
     parser.add_argument("--llm-model", default="", help="its model; key in ECOMKIT_LLM_KEY")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     if (args.axis is None) != (args.values is None):
         parser.error("--axis and --values go together")
+    plan = Plan(
+        environments=tuple(args.environments),
+        levels=args.difficulties,
+        train=args.train,
+        test=args.test,
+        department=args.department,
+        preset=args.preset,
+        llm_url=args.llm_url,
+        llm_model=args.llm_model,
+    )
     try:
-        for value in args.values or [None]:
-            out = args.out if value is None else f"{args.out}/{args.axis}={value:g}"
-            plan = Plan(
-                environments=tuple(args.environments),
-                levels=args.difficulties,
-                train=args.train,
-                test=args.test,
-                department=args.department,
-                preset=args.preset,
-                axes=() if value is None else ((args.axis, value),),
-                llm_url=args.llm_url,
-                llm_model=args.llm_model,
-            )
-            report(args, plan, out)
+        plan.check()
+        sets = ablation(plan, args.axis, args.values) if args.axis else {"": plan}
+        for part in sets.values():
+            part.check()
+    except (EcomkitError, ValueError) as error:
+        parser.error(str(error))
+    try:
+        for name, part in sets.items():
+            report(args, part, str(Path(args.out, name)))
+        if args.axis:
+            print(still(args.out, args.axis, list(sets)))
     except EcomkitError as error:
         print(f"generate_episodes: {error}", file=sys.stderr)
         return 2
@@ -70,6 +84,20 @@ def main() -> int:
         print("\nstopped; run the same command to go on", file=sys.stderr)
         return 130
     return 0
+
+
+def still(out: str, axis: str, names: list[str]) -> str:
+    """A sentence on how many seeds have the same goal in every set of an ablation."""
+    goals: dict[str, set[str]] = {}
+    for name in names:
+        for path in sorted(Path(out, name).glob("*/d??.parquet")):
+            frame = pl.read_parquet(path, columns=["seed", "goal_hash"], hive_partitioning=False)
+            for seed, goal in frame.iter_rows():
+                goals.setdefault(f"{path.parent.name}/{path.stem}/{seed}", set()).add(goal)
+    same = sum(len(found) == 1 for found in goals.values())
+    return (
+        f"{axis}: {same:,} of {len(goals):,} episodes have the same goal in all {len(names)} sets"
+    )
 
 
 def report(args: argparse.Namespace, plan: Plan, out: str) -> None:

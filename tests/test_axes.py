@@ -9,16 +9,21 @@ the axes that concern all.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+import ecomkit as ek
 from ecomkit.agents import actions_from, play_session, run_actions
 from ecomkit.difficulty import AXIS_NAMES, difficulty
 from ecomkit.envs import REGISTRY, environment
 from ecomkit.envs.base import call
 from ecomkit.episodes import draw
 from ecomkit.errors import DrawFailed
+from ecomkit.generation import Plan, ablation, generate
 from ecomkit.records import Action
 from ecomkit.replay import Session
 
@@ -404,3 +409,90 @@ def test_no_sell_out_and_no_switch_means_none_happens(name, catalog):
         session = play_session("honest", episode, catalog, record=False)
         assert not session.fired, session.fired
         assert environment(name).max_turns(episode.goal, episode.axes) == episode.max_turns
+
+
+# --- ablation sets ---------------------------------------------------------------------------
+
+
+def test_an_ablation_pairs_its_sets(shop_folder, tmp_path):
+    """A seed that is not sound at one value is drawn again at every value."""
+    plan = Plan(("cart", "tracking"), levels=(LEVEL,), train=8)
+    plans = ablation(plan, "max_turns", [4, 9])
+    assert list(plans) == ["max_turns-4", "max_turns-9"]
+    rows = {}
+    for name, part in plans.items():
+        manifest = generate(shop_folder / "catalog", tmp_path / name, part)
+        rows[name] = {
+            (row["environment"], row["seed"]): row
+            for env in plan.environments
+            for row in ek.load_episodes(tmp_path / name, env, split="d06")
+        }
+        assert manifest["episodes"] == len(rows[name]) == 16
+        if name == "max_turns-9":
+            reasons = set().union(*(cell["redraws"] for cell in manifest["audit"].values()))
+            assert any(reason.startswith("paired:") for reason in reasons)
+    low, high = rows.values()
+    assert low.keys() == high.keys()
+    for key, row in low.items():
+        other = high[key]
+        assert row["goal_hash"] == other["goal_hash"] and row["reference"] == other["reference"]
+        assert row["user"] == other["user"] and row["prompt"][1] == other["prompt"][1]
+        assert (row["max_turns"], other["max_turns"]) == (4, 9)
+        assert {**row["axes"], "max_turns": 9} == other["axes"]
+        assert row["episode_id"] != other["episode_id"]
+
+
+def test_an_ablation_keeps_preset_and_other_axes():
+    plan = Plan(("cart",), train=1, preset="flash_sale", axes=(("outputs", 4), ("p_noise", 0.1)))
+    for value, part in zip((0.0, 0.06), ablation(plan, "p_noise", [0, 0.06]).values(), strict=True):
+        part.check()
+        assert part.preset == "flash_sale"
+        assert dict(part.axes) == {"outputs": 4, "p_noise": value}
+        assert len(part.paired) == 2
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "told"),
+    [
+        ("tool_budget", [2, 2.5], "whole number from 1 to 1000, got 2.5"),
+        ("tool_budget", [0], "whole number from 1"),
+        ("max_turns", [float("inf")], "whole number"),
+        ("p_noise", [float("nan")], r"in \[0, 1\]"),
+        ("p_noise", [1.5], r"in \[0, 1\], got 1.5"),
+        ("p_noise", [0.1, 0.1], "different values, got 0.1, 0.1"),
+        ("p_noise", [], "got none"),
+    ],
+)
+def test_wrong_values_of_an_ablation_are_told(axis, values, told):
+    with pytest.raises(ValueError, match=told):
+        ablation(Plan(("cart",)), axis, values)
+
+
+def test_the_command_tells_wrong_values_without_a_traceback(tmp_path):
+    script = Path(__file__).parents[1] / "scripts" / "generate_episodes.py"
+    start = [sys.executable, str(script), "--catalog", str(tmp_path), "--out", str(tmp_path)]
+    for arguments, told in (
+        (["--axis", "tool_budget", "--values", "2.5"], "whole number"),
+        (["--axis", "p_noise"], "go together"),
+        (["--axis", "noise", "--values", "1"], "invalid choice"),
+        (["--difficulties", "13"], "0 to 12"),
+    ):
+        done = subprocess.run([*start, *arguments], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_command_writes_a_set_for_each_value(shop_folder, tmp_path):
+    script = Path(__file__).parents[1] / "scripts" / "generate_episodes.py"
+    command = [sys.executable, str(script), "--catalog", str(shop_folder / "catalog")]
+    command += ["--environments", "tracking", "--difficulties", "2", "--train", "5"]
+    command += ["--axis", "p_noise", "--values", "0", "0.12", "--workers", "1"]
+    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "5 of 5 episodes have the same goal in all 2 sets" in done.stdout
+    sets = [
+        ek.load_episodes(tmp_path / f"p_noise-{value}", "tracking", split="d02")
+        for value in ("0", "0.12")
+    ]
+    assert sets[0]["goal"] == sets[1]["goal"]
+    assert sets[0]["prompt"] != sets[1]["prompt"]
