@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ecomkit.replay import Session as Session
     from ecomkit.replay import replay as replay
     from ecomkit.scoring import score as score
+    from ecomkit.scoring import score_file as score_file
+    from ecomkit.scoring import score_many as score_many
     from ecomkit.trajectories import read_trajectories as read_trajectories
     from ecomkit.trajectories import write_trajectories as write_trajectories
 
@@ -43,6 +45,8 @@ _HOME = {
     "replay": "replay",
     "play": "agents",
     "score": "scoring",
+    "score_many": "scoring",
+    "score_file": "scoring",
     "Session": "replay",
     "Action": "records",
     "ToolCall": "records",

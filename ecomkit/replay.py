@@ -7,10 +7,10 @@ answer or let the user reply, then let the shop's events and the user's change o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecomkit.actions import Unparseable, parse_action, to_message
 from ecomkit.envs import environment
@@ -18,6 +18,7 @@ from ecomkit.errors import CatalogError, SessionOver
 from ecomkit.records import (
     DISCOUNTED_ACTS,
     Action,
+    Check,
     Episode,
     Observation,
     Reply,
@@ -36,18 +37,30 @@ from ecomkit.tools import (
     resolve,
     validate,
 )
-from ecomkit.tools import call as call_tool
+from ecomkit.tools import run as run_tool
 from ecomkit.user import SAID_AT_ONCE, Mistake, User
 from ecomkit.world import World
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
-    from ecomkit.envs.base import Environment
+    from ecomkit.envs.base import Environment, Intent
 
 _WORST_FIRST = ("quit", "correct", "elaborate", "continue", "clarify", "confirm")
 _UNBUDGETED = frozenset({"ask_user", "submit_answer"})
 SEARCH_TOOLS = frozenset({"catalog_search", "catalog_rerank"})
 """Tools whose results need the embeddings; scoring may take them from a log."""
+
+
+LoggedSearch = Callable[[int, str, Mapping[str, Any]], Mapping[str, Any]]
+"""(place among the step's calls, tool, arguments) → the result to take."""
+
+
+class Said(NamedTuple):
+    """One message of the session: a tool's result (JSON-ready) or the customer's words."""
+
+    role: str
+    tool: str
+    content: Any
 
 
 @dataclass(slots=True)
@@ -65,6 +78,90 @@ class Step:
     """What the customer said in this step, a change of mind included."""
     mistakes: list[Mistake] = field(default_factory=list)
     """What the customer pointed out in this step."""
+
+
+class Part:
+    """One intent of a journey being played: what its verifier and its agents may look at.
+
+    Steps are its own: those taken while it was the one talked about. The world, the catalog and
+    the conversation are the session's.
+    """
+
+    def __init__(self, session: Session, number: int, intent: Intent) -> None:
+        self.session = session
+        self.number = number
+        self.intent = intent
+        self.user = User(intent.script)
+        self.steps = 0
+        self.begun = number == 0
+        self.answer: Mapping[str, Any] | None = None
+        self.answered_in: int | None = None
+        """The session's step in which it was answered."""
+        self.fired: dict[str, int] = {}
+        self.order_steps: dict[str, int] = {}
+        self._verdict: Verdict | None = None
+
+    def copy(self, session: Session) -> Part:
+        """The same intent in another session."""
+        new = Part.__new__(Part)
+        new.__dict__.update(self.__dict__)
+        new.session = session
+        new.user = self.user.copy()
+        new.fired = dict(self.fired)
+        new.order_steps = dict(self.order_steps)
+        return new
+
+    @property
+    def environment(self) -> Environment:
+        """The environment that it is a task of."""
+        return self.intent.environment
+
+    @property
+    def catalog(self) -> Catalog:
+        """The session's catalog."""
+        return self.session.catalog
+
+    @property
+    def world(self) -> World:
+        """The session's world, which all intents share."""
+        return self.session.world
+
+    @property
+    def stated(self) -> set[str]:
+        """Keys of its slots that the user has stated."""
+        return self.user.stated if self.begun else set()
+
+    @property
+    def disclosed(self) -> Sequence[Slot]:
+        """Its slots that the user has stated."""
+        return self.user.disclosed if self.begun else ()
+
+    @property
+    def turn(self) -> int:
+        """Its steps so far."""
+        return self.steps
+
+    @property
+    def max_turns(self) -> int:
+        """Its share of the session's steps."""
+        return self.intent.max_turns
+
+    @property
+    def tool_budget(self) -> int:
+        """Tool calls allowed in one step."""
+        return self.session.tool_budget
+
+    def close(self, answer: Mapping[str, Any]) -> None:
+        """Take the answer and judge it by the world as it is now."""
+        self.answer = answer
+        self.answered_in = self.session.steps
+        self._verdict = self.environment.verify(self.intent.goal, self)
+
+    def verdict(self) -> Verdict:
+        """What was said of it when it was answered; before that, that it was not."""
+        if self._verdict is not None:
+            return self._verdict
+        return Verdict(-1.0, False, (Check("answered", False, "no submit_answer"),))
 
 
 class Session:
@@ -113,6 +210,7 @@ class Session:
             "slots": [Slot.from_dict(slot) for slot in episode.user["slots"]],
         }
         self.environment: Environment = environment(episode.environment)
+        self._intents = self.environment.intents(episode.goal, self._script, episode.axes)
         self._schemas: tuple[Mapping[str, Any], ...] = tuple(episode.tools)
         self._check_answer = _answer_check(episode.environment)
         self.messages: list[dict[str, Any]] = []
@@ -124,9 +222,13 @@ class Session:
         new.__dict__.update(self.__dict__)
         new.record = new.traced = new.shaping = False
         new.trace, new.messages = [], []
-        new.logged_searches = None
+        new.logged_search = None
+        new.said = []
         new.world = self.world.copy()
-        new.user = self.user.copy()
+        new.parts = [part.copy(new) for part in self.parts]
+        new._broken_off = list(self._broken_off)
+        new.part = new.parts[self.part.number] if self.part is not None else None
+        new.user = new.part.user if new.part is not None else self.user.copy()
         new.context = ToolContext(
             world=new.world,
             catalog=self.catalog,
@@ -156,6 +258,8 @@ class Session:
     @property
     def stated(self) -> set[str]:
         """Keys of the slots that the user has stated."""
+        if self.parts:
+            return {f"{part.number + 1}.{key}" for part in self.parts for key in part.stated}
         return self.user.stated
 
     @property
@@ -179,7 +283,12 @@ class Session:
         """Start over. Returns the system prompt and the customer's opening."""
         episode = self.episode
         self.world = World(episode.world, self.catalog)
-        self.user = User(self._script)
+        self.parts = [Part(self, number, intent) for number, intent in enumerate(self._intents)]
+        """The intents of a journey, in the order in which they come up; else none."""
+        self.part: Part | None = self.parts[0] if self.parts else None
+        """The intent that an answer given now would answer."""
+        self._broken_off: list[Part] = []
+        self.user = self.part.user if self.part is not None else User(self._script)
         self.context = ToolContext(
             world=self.world,
             catalog=self.catalog,
@@ -204,8 +313,10 @@ class Session:
         self._replies: list[Reply] = []
         self._review: Any = None
         self._verdict: Verdict | None = None
-        self.logged_searches: list[dict[str, Any]] | None = None
-        """Results that stand in for search calls, in order; None to search for real."""
+        self.logged_search: LoggedSearch | None = None
+        """Gives the result of a search call, from a log; None to search for real."""
+        self.said: list[Said] = []
+        """What the session said in the present step, for comparing with a log."""
         self._potential = self._progress() if self.shaping else 0.0
         self.trace: list[Step] = []
         """The steps so far, if asked for."""
@@ -228,9 +339,12 @@ class Session:
         if self.traced:
             self.trace.append(Step(self.fork()))
         self.steps += 1
+        if self.part is not None:
+            self.part.steps += 1
         start = len(self.messages)
         self._replies = []
         self._review = None
+        self.said = []
         try:
             parsed = parse_action(action)
         except Unparseable as error:
@@ -262,6 +376,10 @@ class Session:
             self._name_ids(_ids_in(answer))
             self.answer = answer
             self._note_answer(message)
+            if self.part is not None:
+                self.part.close(answer)
+                if self._next_part():
+                    return self._go_on(start + 1, results)
             self.acts.append(self._worst())
             self._say(self.user.done_text())
             return self._finish("answered", "", start + 1, results)
@@ -280,18 +398,69 @@ class Session:
             self.acts.append("quit")
             self._say(self.user.quit_text())
             return self._finish("quit", "the customer gave up", start, results)
-        for event in self.world.tick(self.steps):
+        self._happen()
+        self.acts.append(self._worst())
+        return self._await(start, results)
+
+    def _happen(self) -> None:
+        """The shop's events, the customer's change of mind, and the next intent breaking in."""
+        part = self.part
+        step = self.steps if part is None else part.steps
+        for event in self.world.tick(step, None if part is None else part.number):
             name = event["kind"]
             if name == "code_exhausted":
                 name = f"code_exhausted:{event['code']}"
             self.fired[name] = self.steps
-        interjection = self.user.interject(self.steps)
+            if part is not None:
+                part.fired[name] = step
+        interjection = self.user.interject(step)
         if interjection is not None:
             self.fired["switch"] = self.steps
+            if part is not None:
+                part.fired["switch"] = step
             self._replies.append(interjection)
             self._say(interjection.text)
-            act = self._worst()
-        self.acts.append(act)
+        if part is None or part.intent.broken_off_after is None:
+            return
+        following = self.parts[part.number + 1]
+        if step >= part.intent.broken_off_after and not following.begun:
+            self.fired["interruption"] = self.steps
+            self._broken_off.append(part)
+            self._begin(following)
+            said = following.intent.interrupting
+            self._replies.append(Reply(said, "elaborate"))
+            self._say(said)
+
+    def _begin(self, part: Part) -> None:
+        part.begun = True
+        self.part, self.user = part, part.user
+
+    def _next_part(self) -> bool:
+        """Turns to what is to be answered next, in the customer's words; False if nothing is."""
+        assert self.part is not None
+        thanks = self.user.done_text()
+        if self._broken_off:
+            part = self._broken_off.pop()
+            said = part.intent.resuming
+        else:
+            left = [part for part in self.parts if not part.begun]
+            if not left:
+                return False
+            part = left[0]
+            said = part.intent.following
+        self._begin(part)
+        self._say(f"{thanks} {said}")
+        return True
+
+    def _go_on(self, start: int, results: tuple[Mapping[str, Any], ...]) -> Observation:
+        """The end of a step that answered one intent of several."""
+        self.acts.append(self._worst())
+        self._bad_turns = 0
+        return self._await(start, results)
+
+    def _await(self, start: int, results: tuple[Mapping[str, Any], ...]) -> Observation:
+        """What the agent sees before its next step, if it has one."""
+        act = self.acts[-1]
         self._seen |= self.context.shown
         self.context.shown.clear()
         if self.steps >= self.episode.max_turns:
@@ -342,7 +511,10 @@ class Session:
             )
         if answer is not None:
             problems = []
-            self._check_answer(answer, "", problems)
+            check = self._check_answer
+            if self.part is not None:
+                check = _answer_check(self.part.environment.name)
+            check(answer, "", problems)
             if problems:
                 return [], None, f"submit_answer: {problems[0]}"
         return calls, answer, ""
@@ -357,14 +529,17 @@ class Session:
         for place, (name, arguments, _) in enumerate(calls):
             placed = len(self.world.placed)
             self._name_ids(product_ids_written(name, arguments))
-            if self.logged_searches is not None and name in SEARCH_TOOLS:
-                result = self.logged_searches.pop(0)
+            if self.logged_search is not None and name in SEARCH_TOOLS:
+                result = self.logged_search(place, name, arguments)
                 self.context.shown.update(card["product_id"] for card in result.get("results", ()))
             else:
-                result = call_tool(self.context, name, arguments)
+                result = run_tool(self.context, name, arguments)
             for order_id in self.world.placed[placed:]:
                 self.order_steps[order_id] = self.steps
+                if self.part is not None:
+                    self.part.order_steps[order_id] = self.part.steps
             results.append(result)
+            self.said.append(Said("tool", name, result))
             if self.record:
                 self.messages.append(
                     {
@@ -377,6 +552,7 @@ class Session:
         return tuple(results)
 
     def _note_answer(self, message: Mapping[str, Any]) -> None:
+        self.said.append(Said("tool", "submit_answer", {"submitted": True}))
         for sent in message.get("tool_calls", ()):
             if _is_submit(sent):
                 self.messages.append(
@@ -405,6 +581,11 @@ class Session:
         return reply
 
     def _say(self, text: str) -> None:
+        if self.said and self.said[-1].role == "user":
+            text_before = self.said[-1].content
+            self.said[-1] = Said("user", "", f"{text_before} {text}")
+        else:
+            self.said.append(Said("user", "", text))
         if not self.record:
             return
         last = self.messages[-1]
@@ -415,7 +596,12 @@ class Session:
 
     def _seen_by_user(self) -> Any:
         if self._review is None:
-            self._review = self.environment.review(self.episode.goal, self)
+            part = self.part
+            self._review = (
+                self.environment.review(self.episode.goal, self)
+                if part is None
+                else part.environment.review(part.intent.goal, part)
+            )
         return self._review
 
     def _worst(self) -> str:
@@ -495,6 +681,8 @@ class Session:
         if not self.catalog.deny_list:
             return False
         named = set(_ids_in(self.answer or {}))
+        for part in self.parts:
+            named |= set(_ids_in(part.answer or {}))
         named |= {line.product_id for line in self.world.cart}
         for order_id in self.order_steps:
             order = self.world.order(order_id)
@@ -512,6 +700,12 @@ class Session:
         """The session so far as a trajectory in OpenAI chat form."""
         return Trajectory(self.episode.episode_id, tuple(self.messages), agent, trial)
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from ecomkit import html
+
+        return html.session(self)
+
 
 def replay(
     episode: Episode | Mapping[str, Any], catalog: Catalog, *, shaping: bool = False
@@ -528,12 +722,6 @@ def _answer_check(environment_name: str) -> Any:
 def _is_submit(sent: Mapping[str, Any]) -> bool:
     tool = resolve(sent["function"]["name"])
     return tool is not None and tool.name == "submit_answer"
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from ecomkit import html
-
-        return html.session(self)
 
 
 def _ids_in(answer: Mapping[str, Any]) -> list[str]:

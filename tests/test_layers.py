@@ -16,10 +16,10 @@ PACKAGE = ROOT / "ecomkit"
 # A module imports only from modules to its left; modules inside one package are one layer.
 LAYERS = """
     errors seeds difficulty html records actions
-    catalog search loading
+    catalog search
     policies world tools user rewards ranking envs wording replay
-    agents attackers episodes generation scenarios
-    trajectories failures scoring audit stats curriculum report hub
+    agents attackers episodes loading generation scenarios
+    trajectories readers verification episodeset failures scoring audit stats curriculum report cards hub training
     show terminal cli
 """.split()
 

@@ -100,13 +100,18 @@ def test_an_invented_card_is_tampered(episode, honest, catalog):
         assert ek.score(row, episode, catalog).verdict == "tampered"
 
 
-def test_swapped_true_cards_pass_writes_but_not_full(episode, honest, catalog):
+def test_swapped_true_cards_are_drift_in_full_and_never_a_pass(episode, honest, catalog):
     position, result = next(
         (i, json.loads(m["content"]))
         for i, m in enumerate(honest.messages)
         if m.get("name") == "catalog_search" and len(json.loads(m["content"])["results"]) > 1
     )
     result["results"].reverse()
+    row = changed(honest, position, content=json.dumps(result))
+    score = ek.score(row, episode, catalog, verify="full")
+    assert score.verdict == "search_drift" and not score.passed
+    assert "results[0].product_id" in score.message and "step " in score.message
+    result["results"][0]["price_cents"] += 1
     row = changed(honest, position, content=json.dumps(result))
     assert ek.score(row, episode, catalog, verify="full").verdict == "tampered"
 

@@ -66,6 +66,7 @@ class SearchEngine:
         self.index = index
         self.manifest = dict(manifest)
         self.hash: str = manifest["hash"]
+        self.folder: Path | None = None
         self._encoder = encoder
         self._results: _Recent[tuple[Rows, Scores]] = _Recent(4096)
         self._queries: _Recent[Vectors] = _Recent(4096)
@@ -258,7 +259,9 @@ def open_search(
         encoder = _LaterEncoder(
             name, manifest["dims"], manifest["encoder"]["scale"], manifest["encoder_hash"]
         )
-    return SearchEngine(catalog, encoder, files.open_index(folder, manifest), manifest)
+    engine = SearchEngine(catalog, encoder, files.open_index(folder, manifest), manifest)
+    engine.folder = folder
+    return engine
 
 
 def distract(

@@ -109,6 +109,11 @@ def call(ctx: Any, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return found.handler(ctx, **arguments)
 
 
+def run(ctx: Any, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """:func:`call` without the check, for a call that :func:`validate` has found legal."""
+    return TOOLS[name].handler(ctx, **arguments)
+
+
 def schemas(
     answer_parameters: Mapping[str, Any], answer_description: str = ""
 ) -> list[dict[str, Any]]:
