@@ -325,7 +325,8 @@ def item_clues(
                 )
     if phrase:
         # A customer says what it is, whatever the title calls it.
-        name = phrase if contains_words(phrase, noun) else f"{phrase} {noun}"
+        said_already = contains_words(phrase, noun) or phrase.islower()
+        name = phrase if said_already else f"{phrase} {noun}"
         out.append(({"words": [phrase], "attributes": {}}, f"the {name}"))
         if attributes:
             said = str(phrase_fragment("variant", {"attributes": attributes}, noun, rng))

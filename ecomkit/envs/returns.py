@@ -376,17 +376,21 @@ class Returns(Environment):
         sells_out = rng.chance(axes.p_out_of_stock) and axes.max_turns >= 5
         old = catalog.product(line["product_id"])
         quantity = max(x["quantity"] for x in order["lines"])
-        for _ in range(tries):
+        for attempt in range(tries):
             category = old.category
             if rng.chance(0.4):
                 category = rng.choice(catalog.categories_of(department))
+            if attempt > tries // 2:
+                # A small shop: whatever it has.
+                category = rng.choice(catalog.categories)
             if category in catalog.deny_list:
                 continue
             rows = catalog.rows(category=category)
             row = pick_row(context, rows, rng)
             if row is None or catalog.product_id(row) == old.product_id:
                 continue
-            if not _in_stock(catalog, row, quantity):
+            variants = [v for v in catalog.variants_at(row) if v.stock >= quantity]
+            if not variants:
                 continue
             varying = set(catalog.varying_at(row))
             candidates = clue_candidates(catalog, row, varying, rng)
@@ -399,11 +403,9 @@ class Returns(Environment):
             feasible = [int(r) for r in rows[np.asarray(catalog.mask(rows, clues))]]
             if all(clue.holds(old) for clue in clues) and old.category == category:
                 continue
-            if not 1 <= len(feasible) <= max(1, int(len(rows) * MAX_FEASIBLE_SHARE)):
+            most = min(len(rows) - 1, max(2, int(len(rows) * MAX_FEASIBLE_SHARE)))
+            if not 1 <= len(feasible) <= most:
                 continue
-            if not all(_in_stock(catalog, r, quantity) for r in feasible):
-                continue
-            variants = catalog.variants_at(row)
             if sells_out and (len(feasible) > 6 or len(feasible) + len(variants) < 3):
                 continue
             kept = rng.choice(variants)
@@ -421,7 +423,7 @@ class Returns(Environment):
                 "same": category == old.category,
                 "clues": [clue.to_dict() for clue in clues],
                 "product_id": catalog.product_id(row),
-                "variant_id": kept.variant_id if sells_out else None,
+                "variant_id": kept.variant_id,
                 "sold_out": gone,
                 "after_step": rng.between(1, 2),
             }
@@ -864,6 +866,8 @@ def _basket(
     """
     head = draw_line(catalog, rng, department, most_cents=None if total else CHEAP_CENTS // 2)
     if head is None:
+        head = draw_line(catalog, rng, department, most_cents=None if total else CHEAP_CENTS - 1)
+    if head is None:
         return None
     lines = [head]
     cost = head["quantity"] * head["unit_price_cents"]
@@ -967,11 +971,6 @@ def _sign(good: bool) -> int:
 def _final(goal: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is wanted once the customer has changed their mind, if they do."""
     return wanted(goal, {"switch": 0}, 1)
-
-
-def _in_stock(catalog: Catalog, row: int, quantity: int) -> bool:
-    """Whether every variant could be sent, so that any choice of one is a fair choice."""
-    return all(variant.stock >= quantity for variant in catalog.variants_at(row))
 
 
 def _owner(catalog: Catalog, exchange: Mapping[str, Any], variant_id: str) -> str:
@@ -1122,6 +1121,7 @@ class _HonestClerk:
         self.versions: dict[str, str] = {}
         self.retried: dict[str, int] = {}
         self.looked_at: set[str] = set()
+        self.stale: set[str] = set()
         self.refused = False
         self.searches = 0
         self.searched_for: list[Any] = []
@@ -1250,13 +1250,15 @@ class _HonestClerk:
         if wanted_swap is None:
             return call("return_initiate", **where)
         found = self.candidates()
-        spare = self.view.max_turns - self.view.turn > 2
+        left = self.view.max_turns - self.view.turn
+        spare = left > 2 or (left == 2 and self.refused)
         if self.view.tool_budget == 1:
             # A look costs a turn; it is worth one only after a refusal.
             spare = spare and bool(self.retried or self.refused)
         if not found or (spare and not self.looked_at.intersection(found)):
             return None
-        best = next((p for p in found if p in self.versions), found[0])
+        untried = [p for p in found if p not in self.stale]
+        best = next((p for p in found if p in self.versions), (untried or found)[0])
         version = self.versions.get(best)
         return call("return_exchange", **where, product_id=best, variant_id=version)
 
@@ -1277,6 +1279,7 @@ class _HonestClerk:
                 self.looked_at.add(product_id)
                 left = sorted(result.get("variants", ()), key=lambda v: -v["stock"])
                 if left and left[0]["stock"] > 0:
+                    self.stale.discard(product_id)
                     self.versions[product_id] = left[0]["variant_id"]
                 else:
                     self.gone.add(product_id)
@@ -1307,6 +1310,7 @@ class _HonestClerk:
                 if self.retried[product_id] > 2:
                     self.gone.add(product_id)
             self.looked_at.discard(product_id)
+            self.stale.add(product_id)
             self.refused = True
         else:
             self.outcome = {**where, "eligible": error is None}
