@@ -78,7 +78,7 @@ def level(axis):
 
 
 @pytest.fixture(scope="module")
-def drawn(catalog):
+def axis_draws(catalog):
     """Uncertified draws of all seeds with one axis set."""
 
     @cache
@@ -92,19 +92,19 @@ def drawn(catalog):
 
 
 @pytest.fixture(scope="module")
-def pair(drawn):
+def pair(axis_draws):
     """The episodes at the low and at the high value of an axis."""
     return lambda axis, name: tuple(
-        [one.episode for one in drawn(name, axis, value)] for value in FAR_APART[axis]
+        [one.episode for one in axis_draws(name, axis, value)] for value in FAR_APART[axis]
     )
 
 
 @pytest.fixture(scope="module")
-def same_tries(drawn):
+def same_tries(axis_draws):
     """(low, high) for each seed that met as many dead ends at both; an ablation set pairs these."""
 
     def get(axis, name):
-        low, high = (drawn(name, axis, value) for value in FAR_APART[axis])
+        low, high = (axis_draws(name, axis, value) for value in FAR_APART[axis])
         pairs = [
             (a.episode, b.episode)
             for a, b in zip(low, high, strict=True)
