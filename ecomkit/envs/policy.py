@@ -167,6 +167,22 @@ DENIALS: dict[str, tuple[str, ...]] = {
     "weight_lbs": ("It's light.", "Not heavy at all.", "It doesn't weigh much."),
 }
 
+KEYWORDS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("payment", "installments"): ("installments", "installment"),
+    ("channel", "store"): ("store", "stores"),
+    ("condition", "used"): ("used", "use"),
+    ("condition", "missing parts"): ("missing", "can't find"),
+    ("no_receipt", "true"): ("receipt",),
+    ("holiday", "true"): ("November", "December"),
+    ("personalized", "true"): ("personalized", "engraved"),
+    ("battery", "true"): ("lithium",),
+    ("repeat", "true"): ("repeat delivery",),
+    ("first_order", "true"): ("first order", "never ordered"),
+    ("po_box", "true"): ("PO box",),
+    ("weekend", "true"): ("Saturday", "Sunday", "weekend"),
+}
+"""Words, one of which states a fact, where they are not its value or its name."""
+
 
 # --- the goal ------------------------------------------------------------------------------
 
@@ -282,7 +298,7 @@ class PolicyQuestion(Environment):
             switch = SwitchDraft(
                 change["after_step"],
                 change["field"],
-                {"field": change["field"], "value": change["value"]},
+                fact(change["field"], change["value"]),
                 _says(change["field"], change["value"]),
                 CORRECTIONS,
             )
@@ -409,7 +425,7 @@ class PolicyQuestion(Environment):
                     name,
                     "fact",
                     "",
-                    {"field": name, "value": value},
+                    fact(name, value),
                     asked_by=("question", *ASKED_BY.get(name, (name,))),
                     says=says,
                 )
@@ -553,6 +569,21 @@ def _has_rivals(kind: str) -> bool:
         and modifier.threshold is None
     ]
     return len(told) > len(set(told))
+
+
+def fact(name: str, value: Any) -> dict[str, Any]:
+    """The value of a slot that states a fact; ``None`` stands for the ordinary value."""
+    if value is None:
+        texts = tuple(text.rstrip(".") for text in ORDINARY[name])
+    elif isinstance(value, int) and not isinstance(value, bool):
+        cents = name in ("order_total", "item_price")
+        texts = (f"{value / 100:.2f}" if cents else str(value),)
+    elif name == "department":
+        texts = (policies.spoken(value),)
+    else:
+        key = "true" if value is True else value
+        texts = KEYWORDS.get((name, key), (name if value is True else key,))
+    return {"field": name, "value": value, "said": [list(texts)]}
 
 
 def _says(name: str, value: Any) -> tuple[str, ...]:

@@ -47,13 +47,13 @@ from ecomkit.envs.history import (
     refer_indirectly,
     twin_line,
 )
-from ecomkit.envs.policy import NAMES, ORDINARY
+from ecomkit.envs.policy import NAMES, ORDINARY, fact
 from ecomkit.envs.shopping import clue_candidates, filters_for, query_words
 from ecomkit.errors import DrawFailed
 from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
 from ecomkit.seeds import Rng
 from ecomkit.user import Mistake, Review, phrase_statement
-from ecomkit.user.words import is_mass, is_plural, some
+from ecomkit.user.words import bare, is_mass, is_plural, some
 from ecomkit.world import normal_order_id
 
 if TYPE_CHECKING:
@@ -214,7 +214,14 @@ class Returns(Environment):
             policies.sayings("condition", condition) if condition else ORDINARY["condition"]
         )
         slots = [
-            SlotDraft("request", "question", "", {"about": "return"}, True, says=REQUESTS),
+            SlotDraft(
+                "request",
+                "question",
+                "",
+                {"about": "return", "said": [["back", "keep", "keeping"]]},
+                True,
+                says=REQUESTS,
+            ),
             SlotDraft("order_line", "order_line", "", {"text": item[1], "item": item[0]}),
             SlotDraft(
                 "order",
@@ -230,7 +237,7 @@ class Returns(Environment):
                 "condition",
                 "condition",
                 "",
-                {"condition": condition or policies.CONDITIONS[0]},
+                {**fact("condition", condition), "condition": condition or policies.CONDITIONS[0]},
                 says=tuple(says_condition),
             ),
         ]
@@ -1043,7 +1050,7 @@ def _exchange_slots(catalog: Catalog, swap: Mapping[str, Any], rng: Rng) -> list
             "replacement",
             "replacement",
             "replacement",
-            {"exchange": True, "category": swap["category"], "noun": noun},
+            {"exchange": True, "category": swap["category"], "noun": noun, "said": [[bare(noun)]]},
             asked_by=("category",),
             says=tuple(frame.replace("{x}", named) for frame in INSTEAD),
         )

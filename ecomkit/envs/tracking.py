@@ -59,6 +59,8 @@ REQUESTS: tuple[str, ...] = (
     "Any news on my order? What's the status, and what's the date for it?",
 )
 
+ABOUT = {"about": "order", "said": [["order", "orders", "track"], ["status", "stand", "stands", "how"]]}
+
 CHANGES: tuple[str, ...] = (
     "It's another order I want to know about: {text}.",
     "I'd rather know about {text}.",
@@ -140,7 +142,7 @@ class Tracking(Environment):
         goal: dict[str, Any] = {"order_id": target["order_id"], "switch": None}
         value = self._refer(context, orders, target, clock, context.rng.child("refer"))
         slots = [
-            SlotDraft("request", "question", "", {"about": "order"}, critical=True, says=REQUESTS),
+            SlotDraft("request", "question", "", ABOUT, critical=True, says=REQUESTS),
             SlotDraft("order", "order", "", value),
         ]
         switch = None

@@ -31,7 +31,12 @@ _VIEWED_WORDS = (
 
 
 def mentions(kind: str, value: Any) -> Groups:
-    """What a text must hold to state ``value``; empty for a kind with nothing to check."""
+    """What a text must hold to state ``value``; empty for a kind with nothing to check.
+
+    A value that no rule here knows can say so itself: ``said`` holds the groups.
+    """
+    if isinstance(value, Mapping) and "said" in value:
+        return tuple(tuple(group) for group in value["said"])
     if kind == "viewed":
         return (_VIEWED_WORDS,)
     if kind == "quantity":
