@@ -59,3 +59,7 @@ class SessionOver(EcomkitError):
 
 class TrajectoryError(EcomkitError):
     """A trajectory that cannot be read."""
+
+
+class HubError(EcomkitError):
+    """The Hub, or the login there, does not allow what was asked."""

@@ -665,7 +665,9 @@ def _check_file(folder: Path, entry: Mapping[str, Any], full: bool) -> None:
 
 def _cache_folders(folder: Path, catalog_hash: str) -> list[Path]:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return [folder / ".cache", Path(base) / "ecomkit" / "catalogs" / catalog_hash[:32]]
+    mine = Path(base) / "ecomkit" / "catalogs" / catalog_hash[:32]
+    # A snapshot in the download cache of the Hub's client is that client's: it stays as it is.
+    return [mine] if folder.parent.name == "snapshots" else [folder / ".cache", mine]
 
 
 def _find_cache(folder: Path, manifest: dict[str, Any], check: bool, rebuild: bool) -> Path:
@@ -776,6 +778,8 @@ class Catalog:
         self.deny_list: frozenset[str] = frozenset(manifest["deny_list"])
         self.search_engine: Any = None
         """A :class:`ecomkit.search.SearchEngine` where one was attached."""
+        self.origin: tuple[str, str] | None = None
+        """Hub id and commit, where the catalog came from the Hub."""
         vocabularies = json.loads((cache / "vocabularies.json").read_text(encoding="utf-8"))
         self._vocabularies: dict[str, tuple[str, ...]] = {
             name: tuple(values) for name, values in vocabularies.items()

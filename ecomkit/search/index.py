@@ -18,6 +18,7 @@ even training gives the same bytes on every machine.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -615,6 +616,8 @@ def check_files(
         path = folder / name
         if expected is None:
             raise IndexDamaged(f"{path}: not in the manifest; {_REMEDY}")
+        if name == "vectors.npy":
+            path = vectors_path(folder, manifest)
         if not path.is_file():
             raise IndexDamaged(f"{path}: missing; {_REMEDY}")
         if path.stat().st_size != expected["bytes"]:
@@ -625,31 +628,53 @@ def check_files(
             raise IndexDamaged(f"{path}: its content is not what the manifest says; {_REMEDY}")
 
 
+def vectors_path(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Where ``vectors.npy`` lies: in the folder, or in the user's cache if it was made again."""
+    own = folder / "vectors.npy"
+    return own if own.exists() else _vectors_places(folder, manifest)[-1]
+
+
+def _vectors_places(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    digested = str(manifest["files"]["vectors.npy"]["sha256"])[:32]
+    mine = Path(base) / "ecomkit" / "embeddings" / digested / "vectors.npy"
+    # A snapshot in the download cache of the Hub's client is that client's: it stays as it is.
+    return [mine] if folder.parent.name == "snapshots" else [folder / "vectors.npy", mine]
+
+
 def ensure_vectors(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Make ``vectors.npy`` again from the parquet files if it is missing, as after a download
-    that left it out.
+    that left it out: in the folder or, where that is read-only, in the user's cache.
 
     Raises:
-        IndexDamaged: if a parquet file is missing or damaged, or the folder is read-only.
+        IndexDamaged: if a parquet file is missing or damaged, or there is no place to write.
     """
-    path = folder / "vectors.npy"
-    if path.exists():
+    if vectors_path(folder, manifest).exists():
         return
     import pyarrow.parquet as pq
 
     names = sorted(name for name in manifest["files"] if name.startswith("data/"))
     check_files(folder, manifest, names)
-    part = path.with_name(f"vectors.npy.{os.getpid()}.tmp")
-    try:
-        with part.open("wb") as file:
-            file.write(_npy_header(manifest["rows"], manifest["dims"]))
-            for name in names:
-                column = pq.read_table(folder / name, columns=["embedding"])["embedding"]
-                for chunk in column.chunks:
-                    file.write(chunk.flatten().to_numpy().tobytes())
-        part.replace(path)
-    except OSError as error:
-        raise IndexDamaged(f"{path}: missing, and could not be made again ({error})") from None
+    failures = []
+    for path in _vectors_places(folder, manifest):
+        part = path.with_name(f"vectors.npy.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(_npy_header(manifest["rows"], manifest["dims"]))
+                for name in names:
+                    column = pq.read_table(folder / name, columns=["embedding"])["embedding"]
+                    for chunk in column.chunks:
+                        file.write(chunk.flatten().to_numpy().tobytes())
+            part.replace(path)
+            return
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            failures.append(f"{path}: {error.strerror or error}")
+    raise IndexDamaged(
+        f"{folder / 'vectors.npy'}: missing, and could not be made again ({'; '.join(failures)})"
+    )
 
 
 def open_index(folder: Path, manifest: Mapping[str, Any]) -> FlatIndex | IvfIndex:
@@ -676,7 +701,7 @@ def open_vectors(folder: Path, manifest: Mapping[str, Any]) -> Vectors:
     Raises:
         IndexDamaged: if it does not read or has another shape.
     """
-    path = folder / "vectors.npy"
+    path = vectors_path(folder, manifest)
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
