@@ -22,8 +22,11 @@ from ecomkit.envs.discovery import (
     wish,
 )
 from ecomkit.envs.recommending import (
+    CEILING,
+    MARK,
     feasible_rows,
     from_dicts,
+    judged,
     listing_plan,
     pool_limit,
     price_bounds,
@@ -32,7 +35,7 @@ from ecomkit.envs.recommending import (
 )
 from ecomkit.episodes import draw
 from ecomkit.ranking import ndcg, power
-from ecomkit.records import Action, Constraint, Episode, Score
+from ecomkit.records import Action, Check, Constraint, Episode, Score
 from ecomkit.replay import Session
 from ecomkit.seeds import rng
 
@@ -93,7 +96,7 @@ def test_formula_by_hand(catalog: Catalog) -> None:
     rank = ndcg([gains[one] for one in best[:-1]], gains.values(), places)
     share = (places - 1 + (m - 1) / m) / places
     worked = 0.55 * (2 * rank - 1) + 0.35 * (2 * power(share, goal["alpha"]) - 1) + 0.10
-    assert score.r_task == pytest.approx(worked, abs=1e-9)
+    assert score.r_task == pytest.approx(min(CEILING, worked), abs=1e-9)
     assert not score.passed
     failed = {check.name for check in score.checks if not check.passed}
     assert f"requirement.{found[0][0].attribute}" in failed
@@ -230,6 +233,20 @@ def test_what_is_asked_can_be_paged_through() -> None:
     sizes = [pool_limit(difficulty(d), d // 3 + 3) for d in range(13)]
     assert min(sizes) >= 8 and sizes[12] > sizes[0] and max(sizes) <= 30
     assert pool_limit(difficulty(6, search_depth=5), 0) == 5
+
+
+def test_what_passes_is_what_reaches_the_mark() -> None:
+    right, wrong = Check("count", True), Check("in_stock", False)
+    for r_task, checks, passed in (
+        (1.0, [right], True),
+        (MARK, [right], True),
+        (MARK - 1e-9, [right], False),
+        (1.0, [right, wrong], False),
+        (-0.2, [wrong], False),
+    ):
+        verdict = judged(r_task, checks, {"ndcg": 1.0})
+        assert verdict.passed == passed == (verdict.r_task >= MARK)
+        assert verdict.r_task == (min(r_task, CEILING) if wrong in checks else r_task)
 
 
 def test_words() -> None:

@@ -10,8 +10,15 @@ import pytest
 
 from ecomkit.agents import run_actions, run_policy
 from ecomkit.envs import environment
-from ecomkit.envs.recommending import feasible_rows, listing_plan, met_share
+from ecomkit.envs.recommending import (
+    CEILING,
+    LARGEST_POOL,
+    feasible_rows,
+    listing_plan,
+    met_share,
+)
 from ecomkit.envs.substitution import (
+    NEAR_KEPT,
     final_gains,
     last_event,
     name_of,
@@ -95,8 +102,9 @@ def test_only_what_can_be_needed_is_frozen(catalog: Catalog) -> None:
             for switched in (False, True):
                 rows = feasible_rows(catalog, goal["category"], requirements_of(goal, switched))
                 pools |= {catalog.product_id(row) for row in rows}
-            assert set(goal["similarity"]) == pools - {goal["original"]}
-            assert len(goal["similarity"]) <= 64
+            kept = set(goal["similarity"])
+            assert pools - {goal["original"]} <= kept and goal["original"] not in kept
+            assert len(kept) <= 2 * (LARGEST_POOL + NEAR_KEPT)
 
 
 def test_original_meets_its_own_requirements_and_is_gone(catalog: Catalog) -> None:
@@ -138,9 +146,19 @@ def test_formula_by_hand(catalog: Catalog) -> None:
     requirements = requirements_of(goal, True)
     share = met_share(catalog, catalog.product(outsider), goal["category"], requirements)
     assert share == pytest.approx(1 - 1 / len(requirements))
-    part = (1 - goal["similarity_weight"]) * share
+
+    def raw(product_id: str, met: float) -> float:
+        weight = similarity_weight(6)
+        alike = goal["similarity"].get(product_id, 0) / goal["similarity_to_itself"]
+        return weight * alike + (1 - weight) * met
+
+    worth = [raw(one, 1.0) for one in gains]
+    low, high = min(worth), max(worth)
+    assert gains == pytest.approx({one: (raw(one, 1.0) - low) / (high - low) for one in gains})
+    part = min(1.0, max(0.0, (raw(outsider, share) - low) / (high - low)))
     rank = ndcg([*(gains[one] for one in best[:-1]), part], gains.values(), len(best))
-    assert score.r_task == pytest.approx(0.8 * (2 * rank - 1) + 0.2, abs=1e-9)
+    assert score.details["ndcg"] == pytest.approx(rank)
+    assert score.r_task == pytest.approx(min(CEILING, 0.8 * (2 * rank - 1) + 0.2), abs=1e-9)
     assert not score.passed
 
 

@@ -38,6 +38,7 @@ from ecomkit.envs.recommending import (
     feasible_rows,
     flood_list,
     from_dicts,
+    judged,
     labels_of_list,
     listing_plan,
     met_checks,
@@ -188,7 +189,7 @@ class Discovery(Environment):
             return None
         slack = price_slack(context.difficulty)
         # A shelf that can't meet that many gets one fewer after long trying.
-        count = max(2, axes.constraints - max(0, attempt - 24) // 4)
+        count = max(2, axes.constraints - max(0, attempt - 28) // 4)
         requirements = choose_requirements(
             catalog, row, count, *size, slack, rng.child("requirements")
         )
@@ -215,8 +216,9 @@ class Discovery(Environment):
         }
         if not self._worth_ranking(catalog, goal, False):
             return None
-        # Who ranks by something else than what matters most should not get away with it.
-        return goal if attempt >= 24 or self._order_tells(catalog, goal) else None
+        # Who ranks by one thing only should not get away with it; by the first one, if need be.
+        spared = 0 if attempt < 4 else 1
+        return goal if attempt >= 28 or self._order_tells(catalog, goal, spared) else None
 
     @staticmethod
     def _order(requirements: Sequence[Constraint], brand: str | None, rng: Rng) -> list[str]:
@@ -233,12 +235,12 @@ class Discovery(Environment):
         worth = utilities(catalog, rows, wanted)
         return len(worth) == 1 or max(worth) - min(worth) >= LEAST_SPREAD
 
-    def _order_tells(self, catalog: Catalog, goal: Mapping[str, Any]) -> bool:
-        """Whether a list sorted by any one dimension but the first fails."""
+    def _order_tells(self, catalog: Catalog, goal: Mapping[str, Any], spared: int) -> bool:
+        """Whether a list sorted by any one dimension fails, the first ``spared`` ones apart."""
         pool = gains(catalog, goal, False, lambda _: True)
         if len(pool) == 1:
             return True
-        for dimension in goal["order"][1:]:
+        for dimension in goal["order"][spared:]:
             alone = {**goal, "order": [dimension]}
             sorted_by_it = list(gains(catalog, alone, False, lambda _: True))[: goal["outputs"]]
             if self._passes_all_in_stock(sorted_by_it, pool, goal["outputs"]):
@@ -411,37 +413,36 @@ class Discovery(Environment):
             Check("answered", answered, "" if answered else "no submit_answer"),
             *listed.checks(),
             *met_checks(catalog, listed, goal["category"], requirements),
-            Check("ranking", r_task >= MARK, f"nDCG {rank:.3f} over {listed.places} places"),
             Check("nothing_ordered", not state.order_steps),
         ]
-        passed = all(check.passed for check in checks)
-        if passed and rank == 1.0:
+        if rank == 1.0 and closeness == 1.0 and not listed.sold_out_share:
             r_task = 1.0  # the weights sum to 1 on paper, not always in binary
-        return Verdict(
-            r_task=r_task,
-            passed=passed,
-            checks=tuple(checks),
-            details={
-                "ndcg": rank,
-                "met_share": shares / length,
-                "sold_out_share": listed.sold_out_share,
-                "places": listed.places,
-                "feasible_in_stock": len(pool),
-                "past_places": len(listed.ids) - len(listed.judged),
-            },
-        )
+        details = {
+            "ndcg": rank,
+            "met_share": shares / length,
+            "sold_out_share": listed.sold_out_share,
+            "places": listed.places,
+            "feasible_in_stock": len(pool),
+            "past_places": len(listed.ids) - len(listed.judged),
+        }
+        return judged(r_task, checks, details)
 
     def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
         return labels_of_list(goal, state, verdict)
 
+    @staticmethod
+    def _pool(goal: Mapping[str, Any], state: State) -> dict[str, float]:
+        """What can be recommended now, best first, with its gain."""
+        world, switched = state.world, "switch" in state.fired
+        return gains(state.catalog, goal, switched, lambda one: world.product_stock(one) > 0)
+
+    def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
+        return set(self._pool(goal, state))
+
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
         if state.order_steps:
             return []
-        world = state.world
-        pool = gains(
-            state.catalog, goal, "switch" in state.fired, lambda one: world.product_stock(one) > 0
-        )
-        return [Action(answer={"product_ids": list(pool)[: goal["outputs"]]})]
+        return [Action(answer={"product_ids": list(self._pool(goal, state))[: goal["outputs"]]})]
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         return Review()

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 MARK = 0.95
 """The r_task at which a ranked list passes."""
 
+CEILING = 0.90
+"""Most that a list earns that is short, padded, sold out or misses a requirement: its last place
+weighs so little in nDCG that it would pass otherwise."""
+
 ATTEMPTS = 64
 """Products tried as the target of one draw, before it counts as a dead end."""
 
@@ -382,8 +386,8 @@ def pool_range(
     low = {"few": 1, "some": places + 1, "many": 2 * places + 1}[kind]
     if kind == "few":
         high = min(high, max(places, least))
-    if attempt >= 6 or low > high:
-        low = 2 if attempt < 16 else 1
+    if attempt >= 4 or low > high:
+        low = min(low, 5 if attempt < 12 else 3 if attempt < 20 else 2 if attempt < 26 else 1)
     return min(max(low, least), high), high
 
 
@@ -450,6 +454,15 @@ def read_list(state: State, places: int) -> Listed:
             products.append(None)
             stock.append(0)
     return Listed(ids, places, tuple(products), tuple(stock))
+
+
+def judged(r_task: float, checks: Sequence[Check], details: Mapping[str, Any]) -> Verdict:
+    """The verdict on a list: passed if ``r_task`` reaches :data:`MARK` and all checks hold, so that
+    what passes is what scores at least :data:`MARK`."""
+    if not all(check.passed for check in checks):
+        r_task = min(r_task, CEILING)
+    ranking = Check("ranking", r_task >= MARK, f"nDCG {details['ndcg']:.3f}")
+    return Verdict(r_task, ranking.passed, (*checks, ranking), details)
 
 
 def met_share(

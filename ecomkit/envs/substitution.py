@@ -20,7 +20,6 @@ from ecomkit.envs.base import (
     DrawContext,
     Environment,
     NearMiss,
-    Played,
     Policy,
     Redraw,
     SlotDraft,
@@ -44,7 +43,7 @@ from ecomkit.envs.recommending import (
     feasible_rows,
     flood_list,
     from_dicts,
-    labels_of_list,
+    judged,
     listing_plan,
     met_checks,
     met_share,
@@ -60,7 +59,7 @@ from ecomkit.envs.recommending import (
 from ecomkit.envs.shopping import known, query_for
 from ecomkit.errors import SearchUnavailable
 from ecomkit.ranking import ndcg, signed, stretched
-from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
+from ecomkit.records import Action, Check, Constraint, Product, ToolCall, Verdict
 from ecomkit.seeds import Rng
 from ecomkit.user import Review
 from ecomkit.user.words import bare, some
@@ -70,6 +69,8 @@ if TYPE_CHECKING:
 
 WEIGHT_RANKING, WEIGHT_STOCK = 0.80, 0.20
 VIEWED_CHANCE = 0.3
+NEAR_KEPT = 24
+"""Products that miss one requirement and whose similarity is kept, for each wish."""
 LEAST_SPREAD = 0.03
 """Similarities that lie closer together than this share of the best are hair-splitting."""
 
@@ -100,11 +101,31 @@ def requirements_of(goal: Mapping[str, Any], switched: bool) -> tuple[Constraint
     return from_dicts(switch["requirements"] if switch and switched else goal["requirements"])
 
 
+def raw_gain(goal: Mapping[str, Any], product_id: str, share: float) -> float:
+    """λ·similarity + (1 − λ)·s̄, in [0, 1].
+
+    Similarity is what ``catalog_rerank`` reports, as a share of the original's to itself; 0 for a
+    product whose similarity the goal does not hold.
+    """
+    alike = max(0, goal["similarity"].get(product_id, 0)) / goal["similarity_to_itself"]
+    weight = goal["similarity_weight"]
+    return float(weight * min(1.0, alike) + (1.0 - weight) * share)
+
+
+def raw_pool(
+    catalog: Catalog, goal: Mapping[str, Any], switched: bool, in_stock: Any
+) -> dict[str, float]:
+    """Raw gains of the substitutes that meet everything and are in stock, in catalog order."""
+    rows = feasible_rows(catalog, goal["category"], requirements_of(goal, switched))
+    found = [one for one in map(catalog.product_id, rows) if one != goal["original"]]
+    return {one: raw_gain(goal, one, 1.0) for one in found if in_stock(one)}
+
+
 def gains(
     catalog: Catalog, goal: Mapping[str, Any], switched: bool, in_stock: Any
 ) -> dict[str, float]:
-    """Gain of every substitute that meets all and is in stock, best first:
-    λ·similarity + (1 − λ), the similarity stretched to [0, 1] over these.
+    """Gain of every substitute that meets everything and is in stock, best first: raw gains
+    stretched to [0, 1] over these.
 
     Args:
         catalog: the episode's catalog.
@@ -112,12 +133,8 @@ def gains(
         switched: whether the change of mind has come.
         in_stock: a function that says whether a product id can be bought.
     """
-    rows = feasible_rows(catalog, goal["category"], requirements_of(goal, switched))
-    found = [one for one in map(catalog.product_id, rows) if one != goal["original"]]
-    alive = [one for one in found if in_stock(one)]
-    weight = goal["similarity_weight"]
-    alike = stretched([float(goal["similarity"][one]) for one in alive])
-    pool = {one: weight * s + (1.0 - weight) for one, s in zip(alive, alike, strict=True)}
+    raw = raw_pool(catalog, goal, switched, in_stock)
+    pool = dict(zip(raw, stretched(list(raw.values())), strict=True))
     return dict(sorted(pool.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -185,7 +202,7 @@ class Substitution(Environment):
         if size is None:
             return None
         compatible = self._compatibility(catalog, row, rng.child("compatible"))
-        count = max(2, axes.constraints - max(0, attempt - 24) // 4)
+        count = max(2, axes.constraints - max(0, attempt - 28) // 4)
         requirements = choose_requirements(
             catalog,
             row,
@@ -211,6 +228,7 @@ class Substitution(Environment):
             "outputs": places,
             "similarity_weight": similarity_weight(context.difficulty),
             "similarity": {},
+            "similarity_to_itself": 1,
             "switch": None,
             "sell_out": None,
         }
@@ -238,12 +256,33 @@ class Substitution(Environment):
     def _freeze(catalog: Catalog, goal: dict[str, Any], rows: Sequence[int]) -> None:
         """Keep how similar ``rows`` are to the original, so that scoring needs no embeddings."""
         original = catalog.row(goal["original"])
-        others = [row for row in rows if row != original]
-        scores = catalog.search_engine.similarity(original, others)
-        goal["similarity"] = {
-            **goal["similarity"],
-            **dict(zip(map(catalog.product_id, others), scores, strict=True)),
-        }
+        own, *scores = catalog.search_engine.similarity(original, [original, *rows])
+        goal["similarity_to_itself"] = max(1, own)
+        ids = [catalog.product_id(row) for row in rows]
+        goal["similarity"] = dict(
+            sorted((*goal["similarity"].items(), *zip(ids, scores, strict=True)))
+        )
+        goal["similarity"].pop(goal["original"], None)
+
+    @staticmethod
+    def _near(catalog: Catalog, goal: Mapping[str, Any]) -> list[int]:
+        """Rows that miss a single requirement, not the one about compatibility: at most
+        :data:`NEAR_KEPT` for each wish. What earns in part needs a similarity too."""
+        rows = catalog.rows(category=goal["category"])
+        near: list[int] = []
+        for switched in (False, True) if goal["switch"] else (False,):
+            requirements = requirements_of(goal, switched)
+            masks = np.array([catalog.mask(rows, [c]) for c in requirements])
+            must = [
+                m
+                for c, m in zip(requirements, masks, strict=True)
+                if c.attribute == goal["compatibility"]
+            ]
+            once = masks.sum(axis=0) == len(requirements) - 1
+            for mask in must:
+                once &= mask
+            near.extend(rows[once][:NEAR_KEPT].tolist())
+        return near
 
     @staticmethod
     def _worth_ranking(goal: Mapping[str, Any], ids: Sequence[str]) -> bool:
@@ -309,7 +348,8 @@ class Substitution(Environment):
         if goal["switch"] and passes(old, pool, goal["outputs"]):
             return False
         used = {*pool, *first, *gains(catalog, goal, True, lambda _: True)}
-        goal["similarity"] = {k: v for k, v in sorted(goal["similarity"].items()) if k in used}
+        goal["similarity"] = {k: v for k, v in goal["similarity"].items() if k in used}
+        self._freeze(catalog, goal, self._near(catalog, goal))
         return True
 
     @staticmethod
@@ -394,12 +434,13 @@ class Substitution(Environment):
         catalog = state.catalog
         switched = "switch" in state.fired
         requirements = requirements_of(goal, switched)
-        pool = gains(catalog, goal, switched, lambda one: state.world.product_stock(one) > 0)
+        raw = raw_pool(catalog, goal, switched, lambda one: state.world.product_stock(one) > 0)
+        pool = dict(zip(raw, stretched(list(raw.values())), strict=True))
         listed = read_list(state, min(goal["outputs"], len(pool)))
         earned = [
             pool[one]
             if one in pool
-            else self._part(catalog, goal, requirements, one, product, left)
+            else self._part(catalog, goal, requirements, product, left, raw)
             for one, product, left in zip(listed.ids, listed.products, listed.stock, strict=True)
         ]
         rank = ndcg(earned, pool.values(), listed.places)
@@ -415,52 +456,39 @@ class Substitution(Environment):
             Check("not_the_original", not original, goal["original"] if original else ""),
             *listed.checks(),
             *met_checks(catalog, listed, goal["category"], requirements),
-            Check("ranking", r_task >= MARK, f"nDCG {rank:.3f} over {listed.places} places"),
             Check("nothing_ordered", not state.order_steps),
         ]
-        return Verdict(
-            r_task=r_task,
-            passed=all(check.passed for check in checks),
-            checks=tuple(checks),
-            details={
-                "ndcg": rank,
-                "sold_out_share": listed.sold_out_share,
-                "places": listed.places,
-                "feasible_in_stock": len(pool),
-                "past_places": len(listed.ids) - len(listed.judged),
-            },
-        )
+        details = {
+            "ndcg": rank,
+            "sold_out_share": listed.sold_out_share,
+            "places": listed.places,
+            "feasible_in_stock": len(pool),
+            "past_places": len(listed.ids) - len(listed.judged),
+        }
+        return judged(r_task, checks, details)
 
     @staticmethod
     def _part(
         catalog: Catalog,
         goal: Mapping[str, Any],
         requirements: Sequence[Constraint],
-        product_id: str,
-        product: Any,
+        product: Product | None,
         stock: int,
+        pool: Mapping[str, float],
     ) -> float:
-        """Gain of what misses a requirement: (1 − λ) times the share met if it is compatible, in
-        stock and not the original, else 0. It is outside the pool, so similarity adds nothing."""
-        if stock <= 0 or product_id == goal["original"]:
+        """Gain of what misses a requirement, on the scale of the pool: 0 unless it is compatible,
+        in stock and not the original."""
+        if product is None or stock <= 0 or product.product_id == goal["original"]:
             return 0.0
         about = [c for c in requirements if c.attribute == goal["compatibility"]]
         if about and met_share(catalog, product, goal["category"], about) < 1.0:
             return 0.0
-        met = met_share(catalog, product, goal["category"], requirements)
-        return float((1.0 - goal["similarity_weight"]) * met)
-
-    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
-        return labels_of_list(goal, state, verdict)
-
-    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
-        if state.order_steps:
-            return []
-        world = state.world
-        pool = gains(
-            state.catalog, goal, "switch" in state.fired, lambda one: world.product_stock(one) > 0
-        )
-        return [Action(answer={"product_ids": list(pool)[: goal["outputs"]]})]
+        low, high = min(pool.values(), default=0.0), max(pool.values(), default=0.0)
+        if high <= low:
+            return 0.0
+        share = met_share(catalog, product, goal["category"], requirements)
+        raw = raw_gain(goal, product.product_id, share)
+        return min(1.0, max(0.0, (raw - low) / (high - low)))
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         return Review()
