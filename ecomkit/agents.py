@@ -91,6 +91,14 @@ def run_policy(session: Session, policy: Policy) -> Session:
     return session
 
 
+def _talk_on(session: Session) -> Session:
+    """Plays small talk to the end of a session that an agent has left unfinished, as one that
+    gives a single answer leaves a journey."""
+    while not session.done:
+        session.step(Action(text=_SMALL_TALK[session.steps % len(_SMALL_TALK)]))
+    return session
+
+
 def play_session(
     agent: str,
     episode: Episode | Mapping[str, Any],
@@ -118,13 +126,13 @@ def play_session(
     if agent == "honest":
         return run_policy(session, env.honest(session))
     if agent == "naive":
-        return run_policy(session, env.naive(session))
+        return _talk_on(run_policy(session, env.naive(session)))
     if agent == "everything":
-        return run_policy(session, env.flood(session))
+        return _talk_on(run_policy(session, env.flood(session)))
     if agent == "constant":
-        return run_actions(session, env.constant(catalog))
+        return _talk_on(run_actions(session, env.constant(catalog)))
     if agent == "empty":
-        return run_actions(session, [Action(answer={})])
+        return _talk_on(run_actions(session, [Action(answer={})]))
     if agent == "talk_only":
         turns = range(session.max_turns)
         talk = [Action(text=_SMALL_TALK[turn % len(_SMALL_TALK)]) for turn in turns]
@@ -134,7 +142,7 @@ def play_session(
             raise ValueError("the neighbour policy needs the neighbouring episode")
         if not isinstance(neighbour, Episode):
             neighbour = Episode.from_row(neighbour)
-        return run_actions(session, actions_from(neighbour.reference))
+        return _talk_on(run_actions(session, actions_from(neighbour.reference)))
     raise UnknownName("agent", agent, AGENTS)
 
 

@@ -89,6 +89,8 @@ class Part:
 
     def __init__(self, session: Session, number: int, intent: Intent) -> None:
         self.session = session
+        self.catalog = session.catalog
+        self.world = session.world
         self.number = number
         self.intent = intent
         self.user = User(intent.script)
@@ -106,6 +108,7 @@ class Part:
         new = Part.__new__(Part)
         new.__dict__.update(self.__dict__)
         new.session = session
+        new.world = session.world
         new.user = self.user.copy()
         new.fired = dict(self.fired)
         new.order_steps = dict(self.order_steps)
@@ -115,16 +118,6 @@ class Part:
     def environment(self) -> Environment:
         """The environment that it is a task of."""
         return self.intent.environment
-
-    @property
-    def catalog(self) -> Catalog:
-        """The session's catalog."""
-        return self.session.catalog
-
-    @property
-    def world(self) -> World:
-        """The session's world, which all intents share."""
-        return self.session.world
 
     @property
     def stated(self) -> set[str]:
@@ -150,6 +143,11 @@ class Part:
     def tool_budget(self) -> int:
         """Tool calls allowed in one step."""
         return self.session.tool_budget
+
+    @property
+    def trace(self) -> Sequence[Step]:
+        """The session's steps, those of other intents among them."""
+        return self.session.trace
 
     def close(self, answer: Mapping[str, Any]) -> None:
         """Take the answer and judge it by the world as it is now."""
@@ -245,7 +243,7 @@ class Session:
         new._named = set(self._named)
         new._unseen = set(self._unseen)
         new._replies = []
-        new._review = new._verdict = None
+        new._review = new._verdict = new._final = None
         return new
 
     # --- what verifiers and agents read ------------------------------------------------------
@@ -313,6 +311,7 @@ class Session:
         self._replies: list[Reply] = []
         self._review: Any = None
         self._verdict: Verdict | None = None
+        self._final: Score | None = None
         self.logged_search: LoggedSearch | None = None
         """Gives the result of a search call, from a log; None to search for real."""
         self.said: list[Said] = []
@@ -424,7 +423,7 @@ class Session:
             return
         following = self.parts[part.number + 1]
         if step >= part.intent.broken_off_after and not following.begun:
-            self.fired["interruption"] = self.steps
+            self.fired["switch"] = self.steps
             self._broken_off.append(part)
             self._begin(following)
             said = following.intent.interrupting
@@ -438,7 +437,7 @@ class Session:
     def _next_part(self) -> bool:
         """Turns to what is to be answered next, in the customer's words; False if nothing is."""
         assert self.part is not None
-        thanks = self.user.done_text()
+        thanks = self.part.intent.thanks
         if self._broken_off:
             part = self._broken_off.pop()
             said = part.intent.resuming
@@ -631,7 +630,7 @@ class Session:
         self.done = True
         self.termination = termination
         self.message = message
-        score = self.score()
+        score = self._final = self.score()
         reward = score.reward + (self._shape(final=True) if self.shaping else 0.0)
         return Observation(
             tuple(self.messages[start:]),
@@ -651,6 +650,8 @@ class Session:
 
     def score(self) -> Score:
         """The reward of the session and its parts (SPEC §8); before the end, as if it ended now."""
+        if self._final is not None:
+            return self._final
         verdict = self.verdict()
         termination = self.termination
         if termination == "answered" and self._denied():

@@ -32,13 +32,15 @@ WHOLE_KINDS = frozenset({"category"})
 
 
 def put_into_words(
-    draft: Draft, context: DrawContext, environment_name: str
+    draft: Draft, context: DrawContext, environment_name: str, greet: bool = True
 ) -> tuple[str, dict[str, Any]]:
     """The opening message and the customer's script.
 
     Which slots the opening leaves out depends on ``p_missing`` and the slot's key alone, typos on
     ``p_noise``; the wording is the same whatever these axes are.
     """
+    if draft.parts:
+        return _several(draft, context)
     rng = context.rng.child("words")
     axes = context.axes
     noise = rng.child("noise")
@@ -84,7 +86,7 @@ def put_into_words(
         }
     )
     opening = phrase_opening(
-        environment_name, _opening_parts(draft, slots, rng), rng.child("opening")
+        environment_name, _opening_parts(draft, slots, rng), rng.child("opening"), greet
     )
     script: dict[str, Any] = {
         "slots": [slot.to_dict() for slot in slots],
@@ -102,6 +104,91 @@ def put_into_words(
         for part in ("statement", "correction", "text"):
             script["switch"][part] = mistyped(script["switch"][part], "switch", part)
     return mistyped(opening, "opening"), script
+
+
+NEXT_LEADS: tuple[str, ...] = (
+    "There's something else.",
+    "One more thing.",
+    "While I have you here, there's something else.",
+    "I've got another request.",
+    "There's another thing on my mind.",
+    "That was one thing. Here's another.",
+    "And now for something else.",
+    "Can you help me with another thing?",
+    "I have one more request.",
+)
+THANKS: tuple[str, ...] = (
+    "Great, thank you!",
+    "Perfect, thanks.",
+    "Lovely, thanks.",
+    "Good, thank you.",
+    "Wonderful, thanks a lot.",
+    "Brilliant, thank you.",
+    "Alright, thanks.",
+    "Okay, thanks for that.",
+)
+BREAK_LEADS: tuple[str, ...] = (
+    "Sorry, before you go on, something else first.",
+    "Wait, there's another thing I need first.",
+    "Hold on, I need help with something else right away.",
+    "Sorry to interrupt, there's something more urgent.",
+    "One moment, something else comes first.",
+    "Let me stop you there, I just remembered something else.",
+    "Before we finish this, another thing.",
+    "Can we do something else first?",
+)
+BACK_LEADS: tuple[str, ...] = (
+    "Now back to what I asked before.",
+    "Let's get back to the other thing.",
+    "And now on with what we were doing.",
+    "Back to my earlier request, please.",
+    "Now please finish the first thing.",
+    "Where were we? Let's go on with the other thing.",
+    "Please go on with what I asked before.",
+    "That leaves what we were at before.",
+)
+
+
+def _several(draft: Draft, context: DrawContext) -> tuple[str, dict[str, Any]]:
+    """The opening of the first of several tasks, and the script of them all.
+
+    Keys and subjects of the slots begin with the task's number: ``2.item1.brand``.
+    """
+    rng = context.rng.child("words")
+    first = ""
+    script: dict[str, Any] = {"slots": [], "nouns": {}, "switch": None, "intents": []}
+    for number, (name, part, inner) in enumerate(draft.parts, start=1):
+        opening, own = put_into_words(part, inner, name, greet=number == 1)
+        first = first or opening
+        leads = [rng.child(n, number).choice(pool) for n, pool in enumerate(_LEADS)]
+        for slot in own.pop("slots"):
+            script["slots"].append(
+                {
+                    **slot,
+                    "key": f"{number}.{slot['key']}",
+                    "subject": f"{number}.{slot['subject']}",
+                }
+            )
+        for subject, names in own.pop("nouns").items():
+            script["nouns"][f"{number}.{subject}"] = names
+        script["intents"].append(
+            {
+                **own,
+                "following": f"{leads[0]} {opening}",
+                "interrupting": f"{leads[1]} {opening}",
+                "resuming": leads[2],
+                "thanks": leads[3],
+            }
+        )
+    change = draft.goal.get("switch")
+    if change:
+        # The words that break in; what follows them is the opening of the next request.
+        said = rng.child(1, change["intent"] + 2).choice(BREAK_LEADS)
+        script["switch"] = {"after_step": change["reference_step"], "slot": None, "text": said}
+    return first, script
+
+
+_LEADS = (NEXT_LEADS, BREAK_LEADS, BACK_LEADS, THANKS)
 
 
 def _worded(phrase: Any, slot: SlotDraft | SwitchDraft, noun: str, rng: Rng) -> str:

@@ -247,8 +247,10 @@ class World:
 
     # Events
 
-    def tick(self, step: int) -> list[Mapping[str, Any]]:
+    def tick(self, step: int, intent: int | None = None) -> list[Mapping[str, Any]]:
         """Apply the events that are due after ``step``; returns those that fired, in order.
+
+        In a journey an event belongs to an ``intent``, whose own steps are counted.
 
         Each event fires once. ``sell_out`` sets the stock of its ``variant_ids`` to 0;
         ``code_exhausted`` sets the uses left of its ``code`` to 0.
@@ -259,6 +261,8 @@ class World:
         fired: list[Mapping[str, Any]] = []
         for number, event in enumerate(self._events):
             if event["after_step"] != step or number in self._fired:
+                continue
+            if event.get("intent") != intent:
                 continue
             kind = event["kind"]
             if kind == "sell_out":

@@ -11,9 +11,10 @@ REGISTRY: dict[str, str] = {
     "bundle": "ecomkit.envs.bundle:Bundle",
     "cart": "ecomkit.envs.cart:Cart",
     "discovery": "ecomkit.envs.discovery:Discovery",
-    "substitution": "ecomkit.envs.substitution:Substitution",
+    "journey": "ecomkit.envs.journey:Journey",
     "policy": "ecomkit.envs.policy:PolicyQuestion",
     "returns": "ecomkit.envs.returns:Returns",
+    "substitution": "ecomkit.envs.substitution:Substitution",
     "tracking": "ecomkit.envs.tracking:Tracking",
 }
 """Environment name → ``module:class``. Adding one is a module and a line here."""

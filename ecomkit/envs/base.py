@@ -102,6 +102,29 @@ class Draft:
     """Question kind → what is said to it where the customer has no such slot."""
     unnamed: tuple[str, ...] = ()
     """Sentences of which the opening says one if it leaves a subject out altogether."""
+    parts: tuple[tuple[str, Draft, DrawContext], ...] = ()
+    """The tasks that a conversation has one after the other, with the environment of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One task of a conversation that has several, one after the other."""
+
+    environment: Environment
+    goal: Mapping[str, Any]
+    script: Mapping[str, Any]
+    """What the customer says of it, as for an episode of its own."""
+    max_turns: int
+    thanks: str
+    """What the customer says when it is answered and another one is left."""
+    following: str
+    """What the customer says when the one before is answered and this one comes next."""
+    interrupting: str
+    """What the customer says who breaks in with this one."""
+    resuming: str
+    """What the customer says when it goes on after an interruption."""
+    broken_off_after: int | None = None
+    """Step of this intent after which the next one breaks in."""
 
 
 class State(Protocol):
@@ -233,6 +256,12 @@ class Environment:
         """Policies of this environment's own that try to earn reward unfairly, for the audit."""
         return {}
 
+    def intents(
+        self, goal: Mapping[str, Any], script: Mapping[str, Any], axes: Axes
+    ) -> Sequence[Intent]:
+        """The tasks of a conversation that has several; none where it is all one task."""
+        return ()
+
     def max_turns(self, goal: Mapping[str, Any], axes: Axes) -> int:
         """Assistant steps allowed (SPEC §2)."""
         return axes.max_turns
@@ -244,6 +273,10 @@ class Environment:
         ended, what was ignored, never asked or looped) are not made here.
         """
         yield from ()
+
+    def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
+        """Ids of the products that could rightly be delivered as things stand."""
+        return set()
 
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
         """The shortest way to pass from here, for a perfect agent that reads the goal.

@@ -613,7 +613,7 @@ def _more(noun: str, rest: Sequence[Fragment], plural_subject: bool, rng: Rng) -
 Part = tuple[str, Sequence[Fragment]]
 
 
-def phrase_opening(environment: str, parts: Sequence[Part], rng: Rng) -> str:
+def phrase_opening(environment: str, parts: Sequence[Part], rng: Rng, greet: bool = True) -> str:
     """The first message of a conversation, as a customer would type it.
 
     Args:
@@ -621,6 +621,7 @@ def phrase_opening(environment: str, parts: Sequence[Part], rng: Rng) -> str:
         parts: ``(noun, fragments)`` for every item, in order, and ``("", fragments)`` for what
             concerns the whole conversation (checkout, codes, budget).
         rng: decides the wording.
+        greet: False in the middle of a conversation, where nobody says hello.
     """
     items = [(noun, list(fragments)) for noun, fragments in parts if noun]
     said = [f for noun, fragments in parts if not noun for f in fragments]
@@ -630,7 +631,8 @@ def phrase_opening(environment: str, parts: Sequence[Part], rng: Rng) -> str:
     requests += [f.text for f in said if f.kind not in ("project", "unnamed")]
     out: list[str] = []
     if rng.chance(0.45):
-        out.append(rng.choice(P.GREETINGS))
+        hello = rng.choice(P.GREETINGS)
+        out += [hello] if greet else []
     out += leads
     if len(items) == 1:
         out += _open_one(environment, *items[0], rng)
