@@ -345,7 +345,9 @@ def test_the_task_is_the_same(axis, name, same_tries):
             assert [s["statement"] for s in low.user["slots"]] == [
                 s["statement"] for s in high.user["slots"]
             ]
-            assert low.user["switch"] == high.user["switch"]
+            # The opening of an intent that interrupts leaves things out, as any opening does.
+            opening = ("text",) if axis == "p_missing" else ()
+            assert without(low.user["switch"], *opening) == without(high.user["switch"], *opening)
         if axis in IN_SESSION:
             assert content(low) == content(high)
 
