@@ -55,14 +55,24 @@ def _limit(text: str) -> str:
     return text
 
 
-def _loads(text: str, what: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise Unparseable(f"{what} holds {constant}, which JSON does not have")
+class _NotJson(ValueError):
+    """NaN or an infinity, which Python's reader takes and JSON has not."""
 
+
+def _refuse_constant(constant: str) -> Any:
+    raise _NotJson(constant)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _loads(text: str, what: str) -> Any:
     try:
-        return json.loads(_limit(text), parse_constant=refuse)
+        return _DECODER.decode(_limit(text))
     except Unparseable:
         raise
+    except _NotJson as constant:
+        raise Unparseable(f"{what} holds {constant}, which JSON does not have") from None
     except RecursionError:
         raise Unparseable(f"{what} is nested too deeply") from None
     except ValueError as error:

@@ -8,8 +8,9 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,7 @@ from ecomkit.errors import EcomkitError, EpisodeError, TrajectoryError
 from ecomkit.trajectories import read_rows, trajectory_from
 
 if TYPE_CHECKING:
-    from ecomkit.catalog import Catalog
-    from ecomkit.records import Episode, Score
+    from ecomkit.records import Episode
 
 TRAJECTORY_SUFFIXES = (".jsonl", ".json", ".ndjson", ".parquet")
 
@@ -77,10 +77,27 @@ def build_parser() -> argparse.ArgumentParser:
     look.set_defaults(run=_show)
 
     score = commands.add_parser("score", help="replay trajectories and score them")
-    score.add_argument("path", help="trajectories (.jsonl, .parquet)")
+    score.add_argument(
+        "path",
+        metavar="LOGS",
+        help="trajectories or logs (.jsonl, .parquet, .json, .eval), or a folder of them",
+    )
     score.add_argument("--episodes", required=True, metavar="FOLDER", help="folder or Hub id")
     score.add_argument("--catalog", required=True, metavar="FOLDER", help="folder or Hub id")
-    score.add_argument("--out", metavar="FILE", help="where to write the table (.parquet, .csv)")
+    score.add_argument(
+        "--search", metavar="FOLDER", help="embeddings and index, where not beside the catalog"
+    )
+    score.add_argument("--out", metavar="FILE", help="the table to write (.parquet, .csv, .jsonl)")
+    score.add_argument(
+        "--verify",
+        choices=("writes", "full"),
+        default="writes",
+        help="full also recomputes every search; default: %(default)s",
+    )
+    score.add_argument("--workers", type=int, default=1, metavar="N", help="processes; default: 1")
+    score.add_argument(
+        "--diagnose", action="store_true", help="also why each failed and at which step"
+    )
     score.set_defaults(run=_score)
     return parser
 
@@ -181,23 +198,55 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace) -> int:
+    from ecomkit.scoring import score_file
+
+    search: str | bool = False
+    if arguments.verify == "full":
+        search = arguments.search or True
+    catalog = ecomkit.load_catalog(arguments.catalog, search)
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(arguments.out) if arguments.out else Path(scratch) / "scores.parquet"
+        with _bar() as told:
+            count = score_file(
+                arguments.path,
+                arguments.episodes,
+                catalog,
+                out,
+                verify=arguments.verify,
+                workers=max(1, arguments.workers),
+                diagnose=arguments.diagnose,
+                progress=told,
+            )
+        if not count:
+            raise TrajectoryError(f"{arguments.path} holds no trajectory")
+        _summary(out)
+    return 0
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, float], None]]:
+    """A progress bar on a terminal, nothing elsewhere; fed with rows done and the share done."""
+    from tqdm import tqdm
+
+    with tqdm(unit=" trajectories", disable=not sys.stderr.isatty()) as bar:
+
+        def tell(done: int, share: float) -> None:
+            bar.total = round(done / share) if share else None
+            bar.update(done - bar.n)
+
+        yield tell
+
+
+def _summary(out: Path) -> None:
+    """Pass rates by agent and the first rows that could not be judged, read a part at a time."""
     import polars as pl
 
-    catalog = ecomkit.load_catalog(arguments.catalog, search=False)
-    episodes = Episodes(arguments.episodes)
-    table = pl.DataFrame(list(score_rows(read_rows(arguments.path), episodes, catalog)))
-    if table.is_empty():
-        raise TrajectoryError(f"{arguments.path} holds no trajectory")
-    if arguments.out:
-        out = Path(arguments.out)
-        temporary = out.with_name(out.name + ".tmp")
-        if out.suffix == ".parquet":
-            table.write_parquet(temporary)
-        elif out.suffix == ".csv":
-            table.write_csv(temporary)
-        else:
-            raise TrajectoryError(f"{out}: write the table to .parquet or .csv")
-        temporary.replace(out)
+    if out.suffix == ".parquet":
+        table = pl.scan_parquet(out)
+    elif out.suffix == ".csv":
+        table = pl.scan_csv(out, infer_schema_length=None)
+    else:
+        table = pl.scan_ndjson(out)
     summary = (
         table.group_by("agent")
         .agg(
@@ -207,39 +256,13 @@ def _score(arguments: argparse.Namespace) -> int:
             (pl.col("verdict") != "valid").sum().alias("not_valid"),
         )
         .sort("agent")
+        .collect()
     )
     print(show.render_table(summary.to_dicts()))
-    for row in table.filter(pl.col("verdict") != "valid").head(10).iter_rows(named=True):
+    odd = table.select("verdict", "message").with_row_index("row")
+    odd = odd.filter(pl.col("verdict") != "valid").head(10)
+    for row in odd.collect().iter_rows(named=True):
         print(f"row {row['row']}: {row['verdict']}: {show.clean(row['message'])}")
-    return 0
-
-
-def score_rows(
-    rows: Iterable[Any], episodes: Episodes, catalog: Catalog
-) -> Iterator[dict[str, Any]]:
-    """One flat row of scores for every row of a trajectories file, readable or not."""
-    for number, row in enumerate(rows):
-        name = row.get("episode_id") if isinstance(row, Mapping) else None
-        try:
-            if isinstance(row, TrajectoryError):
-                raise row
-            trajectory = trajectory_from(row)
-            score = ecomkit.score(trajectory, episodes.by_id(trajectory.episode_id), catalog)
-        except TrajectoryError as error:
-            score = unscored("unreadable", str(error), str(name or ""))
-        except EpisodeError as error:
-            score = unscored("unknown_episode", str(error), str(name or ""))
-        flat = {f.name: getattr(score, f.name) for f in fields(score)}
-        flat["failed_checks"] = ",".join(c.name for c in score.checks if not c.passed)
-        yield {"row": number, **{k: v for k, v in flat.items() if k not in ("checks", "details")}}
-
-
-def unscored(verdict: str, message: str, episode_id: str) -> Score:
-    """The score of a row for which there is no episode to replay."""
-    return ecomkit.Score(
-        -1.0, -1.0, 0.0, 0.0, False, "unfinished", 0, 0, 0,
-        verdict=verdict, message=message, episode_id=episode_id,
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecomkit import failures
 from ecomkit.actions import Unparseable, parse_action
 from ecomkit.episodes import GENERATOR_VERSION
 from ecomkit.episodeset import EpisodeSet
@@ -124,22 +125,17 @@ def _judge(session: Session, trajectory: Trajectory, verify: Verify) -> Score:
         if episode.search_hash:
             drift += f" or {episode.search_hash[:12]} (the episode's)"
         return rejected("search_drift", drift, episode, trajectory, session.steps)
-    found = replace(session.score(), agent=trajectory.agent, trial=trajectory.trial)
     broke = trajectory.metadata.get("error")
     if not session.done and isinstance(broke, str) and broke:
-        found = replace(found, termination="infra_error", message=broke[:500])
-    if session.traced and not found.passed:
-        from ecomkit.failures import diagnose
-
-        if found.termination == "infra_error":
-            return replace(found, labels=("infra_error",))
-        why = diagnose(session)
-        found = replace(found, labels=why.labels, first_decisive_step=why.first_decisive_step)
-    elif session.traced:
-        from ecomkit.failures import label
-
-        found = replace(found, labels=label(session))
-    return found
+        session.termination, session.message = "infra_error", broke[:500]
+    why = failures.diagnose(session) if session.traced else failures.Diagnosis()
+    return replace(
+        session.score(),
+        agent=trajectory.agent,
+        trial=trajectory.trial,
+        labels=why.labels,
+        first_decisive_step=why.first_decisive_step,
+    )
 
 
 def _other_version(trajectory: Trajectory, episode: Episode) -> str:
@@ -257,10 +253,9 @@ class Scorer:
             trajectory = to_trajectory(row)
         except BrokenRun as error:
             known = Trajectory(error.episode_id, (), error.agent, error.trial)
-            return (
-                rejected("unreadable", str(error), None, known, termination="infra_error"),
-                self._known(error.episode_id),
-            )
+            broken = rejected("unreadable", str(error), None, known, termination="infra_error")
+            labels = ("infra_error",) if self.diagnose else ()
+            return replace(broken, labels=labels), self._known(error.episode_id)
         except TrajectoryError as error:
             return rejected("unreadable", str(error)), None
         except RecursionError:
@@ -365,6 +360,9 @@ def _searches(messages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapp
     for message in messages:
         if message.get("role") != "assistant":
             continue
+        calls = message.get("tool_calls") or (message.get("content") or "")[:1] in ("{", "`")
+        if not calls or (isinstance(calls, (list, tuple)) and not any(map(_is_search, calls))):
+            continue
         try:
             action = parse_action(message)
         except (Unparseable, RecursionError):
@@ -374,6 +372,12 @@ def _searches(messages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapp
             if tool is not None and tool.name == "catalog_search":
                 if not validate(tool, call.arguments):
                     yield call.arguments["query"], call.arguments.get("filters") or {}
+
+
+def _is_search(call: Any) -> bool:
+    inner = call.get("function", call) if isinstance(call, Mapping) else None
+    tool = resolve(inner.get("name")) if isinstance(inner, Mapping) else None
+    return tool is not None and tool.name == "catalog_search"
 
 
 def flat(found: Score, episode: Episode | None) -> dict[str, Any]:

@@ -236,10 +236,9 @@ def check_cards(
             raise Tampered(f"{at}: product {name[:40]!r} was shown already or not asked about")
         shown.add(name)
         try:
-            row = session.catalog.row(name)
+            true_card = session.catalog.shared_card(name)
         except (UnknownProduct, UnicodeError):
             raise Tampered(f"{at}: the catalog has no product {name[:40]!r}") from None
-        true_card = session.catalog.card_at(row)
         if rerank:
             similarity = card.get("similarity")
             if isinstance(similarity, bool) or not isinstance(similarity, int):

@@ -814,6 +814,7 @@ class Catalog:
             tuple(v.split(", ")) for v in self._vocabularies["varies_by"]
         )
         self._varied = frozenset(v[0] for v in self._varying if len(v) == 1 and v[0] in _TYPED)
+        self._cards: dict[str, dict[str, Any]] = {}
         self._products: dict[int, Product] = {}
         self._variants: dict[int, tuple[Variant, ...]] = {}
         self._rows: dict[tuple[str | None, str | None], np.ndarray] = {}
@@ -956,15 +957,6 @@ class Catalog:
         if found is not None:
             return found
         codes, numbers, vocabularies = self._codes, self._numbers, self._vocabularies
-        attributes: dict[str, str | float] = {}
-        for name in TEXT_ATTRIBUTES:
-            code = codes[name][row]
-            if code >= 0:
-                attributes[name] = vocabularies[name][code]
-        for name in NUMBER_ATTRIBUTES:
-            value = float(numbers[name][row])
-            if value == value:
-                attributes[name] = value
         found = Product(
             product_id=self._texts["product_id"][row],
             title=self._texts["title"][row],
@@ -979,12 +971,25 @@ class Catalog:
             ship_days=int(numbers["ship_days"][row]),
             stock=int(numbers["stock"][row]),
             features=self._list("features", row),
-            attributes=attributes,
+            attributes=self._attributes_at(row),
         )
         if len(self._products) >= 4096:
             self._products.clear()
         self._products[row] = found
         return found
+
+    def _attributes_at(self, row: int) -> dict[str, str | float]:
+        """The typed attributes of a row that apply."""
+        attributes: dict[str, str | float] = {}
+        for name in TEXT_ATTRIBUTES:
+            code = self._codes[name][row]
+            if code >= 0:
+                attributes[name] = self._vocabularies[name][code]
+        for name in NUMBER_ATTRIBUTES:
+            value = float(self._numbers[name][row])
+            if value == value:
+                attributes[name] = value
+        return attributes
 
     def _list(self, name: str, row: int) -> tuple[str, ...]:
         ends, text = self._lists[name]
@@ -996,23 +1001,44 @@ class Catalog:
 
     def card_at(self, row: int) -> dict[str, Any]:
         """A product as search results show it, JSON-ready; a new dict every time."""
-        product = self.product_at(row)
+        row = int(row)
         varying = self.varying_at(row)
+        known = self._products.get(row)
+        if known is not None:
+            attributes = dict(known.attributes)
+        else:
+            attributes = self._attributes_at(row)
+        for name in varying:
+            attributes.pop(name, None)
+        # Not by way of product_at: its features and description take most of the time.
+        codes, numbers, vocabularies = self._codes, self._numbers, self._vocabularies
         return {
-            "product_id": product.product_id,
-            "title": product.title,
-            "category": product.category,
-            "brand": product.brand,
-            "store": product.store,
-            "price_cents": product.price_cents,
-            "rating": product.rating,
-            "rating_count": product.rating_count,
-            "ship_days": product.ship_days,
-            "attributes": {k: v for k, v in product.attributes.items() if k not in varying},
+            "product_id": self._texts["product_id"][row],
+            "title": self._texts["title"][row],
+            "category": vocabularies["category"][codes["category"][row]],
+            "brand": vocabularies["brand"][codes["brand"][row]],
+            "store": vocabularies["store"][codes["store"][row]],
+            "price_cents": int(numbers["price_cents"][row]),
+            "rating": float(numbers["rating"][row]),
+            "rating_count": int(numbers["rating_count"][row]),
+            "ship_days": int(numbers["ship_days"][row]),
+            "attributes": attributes,
             "varies_by": ", ".join(varying) or None,
         }
 
-    # Variants -----------------------------------------------------------------------------
+    def shared_card(self, product_id: str) -> dict[str, Any]:
+        """:meth:`card_at` of an id, remembered: for reading only.
+
+        Raises:
+            UnknownProduct: if the catalog does not hold it.
+        """
+        found = self._cards.get(product_id)
+        if found is None:
+            found = self.card_at(self.row(product_id))
+            if len(self._cards) >= 16_384:
+                self._cards.clear()
+            self._cards[product_id] = found
+        return found
 
     def varying_at(self, row: int) -> tuple[str, ...]:
         """The attributes that differ between a product's variants; several for some imports."""
