@@ -655,9 +655,11 @@ class Bundle(Environment):
         items = wanted(goal, state.fired, state.steps)["items"]
         counts = dict.fromkeys((item["category"] for item in items), 0)
         surplus = 0  # what belongs to no item
+        sold_out = False
         for one in dict.fromkeys(str(x).strip() for x in state.answer["product_ids"]):
             try:
                 category = state.catalog.product(one).category
+                sold_out = sold_out or state.world.product_stock(one) <= 0
             except (UnknownProduct, UnicodeError):
                 category = ""
             if category in counts:
@@ -673,10 +675,18 @@ class Bundle(Environment):
             yield "extra_item"
         if any(name.endswith(".requirements") for name in failed):
             yield "constraint_violated"
-        if any(name.endswith(".in_stock") for name in failed):
+        if sold_out:
             yield "out_of_stock_recommended"
         if "within_budget" in failed:
             yield "budget_exceeded"
+
+    def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
+        catalog = state.catalog
+        return {
+            catalog.product_id(row)
+            for item in wanted(goal, state.fired, state.steps)["items"]
+            for _, row in shelf(catalog, item["category"], requirements_of(item))
+        }
 
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
         gone = frozenset({goal["sell_out"]["product_id"]} if "sell_out" in state.fired else ())

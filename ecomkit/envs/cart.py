@@ -792,6 +792,9 @@ class Cart(Environment):
         if others:
             yield "extra_item"
 
+    def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
+        return {want["product_id"] for want in wanted(goal, state.fired, state.steps)}
+
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
         """Bring the cart to what will be wanted when that is done, then code and checkout."""
         if state.order_steps:
@@ -802,6 +805,7 @@ class Cart(Environment):
         pending = [
             ("sell_out" if e["kind"] == "sell_out" else f"code_exhausted:{e['code']}", e)
             for e in state.world.initial.get("events") or ()
+            if e.get("intent") == getattr(state, "number", None)  # its own, in a journey
         ]
         if goal["switch"]:
             pending.append(("switch", goal["switch"]))

@@ -642,6 +642,13 @@ class Returns(Environment):
         elif not fits_exchange(exchange, product):
             yield "constraint_violated"
 
+    def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
+        want = wanted(goal, state.fired, state.steps)
+        exchange, right = want["exchange"], goal["replacement"]
+        if not (exchange and want["eligible"] and right):
+            return set()
+        return {right} if fits_exchange(exchange, state.catalog.product(right)) else set()
+
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
         """Open what is wanted now, if nothing else was opened, and say so."""
         want = wanted(goal, state.fired, state.steps + 1)

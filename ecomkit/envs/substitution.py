@@ -20,6 +20,7 @@ from ecomkit.envs.base import (
     DrawContext,
     Environment,
     NearMiss,
+    Played,
     Policy,
     Redraw,
     SlotDraft,
@@ -44,6 +45,7 @@ from ecomkit.envs.recommending import (
     flood_list,
     from_dicts,
     judged,
+    labels_of_list,
     listing_plan,
     met_checks,
     met_share,
@@ -489,6 +491,23 @@ class Substitution(Environment):
         share = met_share(catalog, product, goal["category"], requirements)
         raw = raw_gain(goal, product.product_id, share)
         return min(1.0, max(0.0, (raw - low) / (high - low)))
+
+    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        return labels_of_list(goal, state, verdict)
+
+    @staticmethod
+    def _pool(goal: Mapping[str, Any], state: State) -> dict[str, float]:
+        """What can be recommended now, best first, with its gain."""
+        world, switched = state.world, "switch" in state.fired
+        return gains(state.catalog, goal, switched, lambda one: world.product_stock(one) > 0)
+
+    def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
+        return set(self._pool(goal, state))
+
+    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
+        if state.order_steps:
+            return []
+        return [Action(answer={"product_ids": list(self._pool(goal, state))[: goal["outputs"]]})]
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         return Review()
