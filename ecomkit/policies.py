@@ -358,6 +358,20 @@ def evaluate(policy: Policy | None, kind: str, case: Case) -> int | str:
     return total if limit is None else min(total, limit)
 
 
+def thresholds(policy: Policy | None, kind: str) -> list[tuple[str, int]]:
+    """The fields of a rule that count from an amount on, with that amount in this policy."""
+    rule = rule_of(kind)
+    figures = _figures(policy, rule)
+    found = []
+    at = 1
+    for modifier in rule.modifiers:
+        if modifier.threshold is not None:
+            found.append((modifier.field, figures[at]))
+            at += 1
+        at += 1
+    return found
+
+
 def turns_on(policy: Policy | None, kind: str, case: Case) -> tuple[str, ...]:
     """The fields of ``case`` without which the answer would be another, in the case's order."""
     answer = evaluate(policy, kind, case)

@@ -104,6 +104,23 @@ def test_every_condition_decides_and_is_known_to_someone(plain_catalog: Catalog)
             assert set(policies.turns_on(policy, goal["kind"], case)) == set(goal["turns_on"])
 
 
+def test_some_amounts_fall_short_of_what_would_count(plain_catalog: Catalog) -> None:
+    short = 0
+    for seed in range(60):
+        episode = draw_episode("policy", 6, seed, plain_catalog, certify_episode=False)
+        goal, policy = episode.goal, episode.world["policy"]
+        for field, threshold in policies.thresholds(policy, goal["kind"]):
+            amount = goal["facts"].get(field)
+            if amount is None:
+                continue
+            page = policies.passage(policy, goal["kind"]).text
+            written = f"${threshold / 100:,.2f}" if field in ("order_total", "item_price") else None
+            assert (written or str(threshold)) in page
+            assert (amount >= threshold) == (field in goal["turns_on"])
+            short += amount < threshold
+    assert short >= 5
+
+
 def test_facts_can_be_asked_for() -> None:
     questions = {
         "payment": "How did you pay? Did you pay with a gift card?",

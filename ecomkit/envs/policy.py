@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
 
 PASS_MARK = 0.95
+SHORT_CHANCE = 0.4
+"""How often an amount is told that falls short of a rule's threshold and so changes nothing."""
 PROFILE_FIELDS = frozenset({"tier", "region"})
 """Facts that the account shows and the customer does not tell."""
 
@@ -337,6 +339,11 @@ class PolicyQuestion(Environment):
         if "department" in rule.fields:
             # The customer says what it is about, whether or not it matters.
             facts["department"] = department
+        for name, threshold in policies.thresholds(policy, kind):
+            # An amount that falls short of what would count.
+            short = threshold * rng.between(55, 95) // 100
+            if name not in facts and short > 1 and rng.chance(SHORT_CHANCE):
+                facts[name] = short
         mentioned = {modifier.value for modifier in rule.modifiers}
         mentioned |= {value for _, value in rule.chain}
         profile = {
@@ -613,6 +620,10 @@ def _wrong(
     for name in policies.turns_on(policy, kind, facts):
         rest = {key: value for key, value in facts.items() if key != name}
         yield "condition_overlooked", in_answer_unit(evaluate(policy, kind, rest), unit)
+    for name, threshold in policies.thresholds(policy, kind):
+        if isinstance(facts.get(name), int) and facts[name] < threshold:
+            counted = evaluate(policy, kind, {**facts, name: threshold})
+            yield "threshold_overlooked", in_answer_unit(counted, unit)
     for option in policies.options(kind):
         if option != right:
             yield "another_option", option
