@@ -224,7 +224,7 @@ class Session:
         new.said = []
         new.world = self.world.copy()
         new.parts = [part.copy(new) for part in self.parts]
-        new._broken_off = list(self._broken_off)
+        new._broken_off = [new.parts[part.number] for part in self._broken_off]
         new.part = new.parts[self.part.number] if self.part is not None else None
         new.user = new.part.user if new.part is not None else self.user.copy()
         new.context = ToolContext(
@@ -274,6 +274,13 @@ class Session:
     def tool_budget(self) -> int:
         """Tool calls allowed in one step; ask_user and submit_answer do not count."""
         return self.episode.tool_budget
+
+    @property
+    def answer_parameters(self) -> Mapping[str, Any]:
+        """The JSON schema that an answer given now must meet: in a journey that of the intent
+        talked about."""
+        env = self.environment if self.part is None else self.part.environment
+        return env.answer_parameters
 
     # --- the life of a session ---------------------------------------------------------------
 
