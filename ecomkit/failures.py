@@ -13,13 +13,18 @@ even an agent that reads the goal: the session is taken up at each step and play
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from ecomkit.agents import actions_from
 from ecomkit.records import Verdict
-from ecomkit.replay import Session
+from ecomkit.replay import Session, Step
 from ecomkit.seeds import canonical_json
+from ecomkit.tools import TOOLS
+
+if TYPE_CHECKING:
+    from ecomkit.envs.base import Environment, State
 
 LISTS = ("bundle", "discovery", "substitution")
 SHOPPING = ("cart", *LISTS, "returns")
@@ -266,6 +271,72 @@ def diagnose(session: Session) -> Diagnosis:
 # --- labels ----------------------------------------------------------------------------------
 
 
+class _View:
+    """A state with some attributes replaced; all else is the state's."""
+
+    def __init__(self, state: Any, **other: Any) -> None:
+        self.__dict__.update(other)
+        self._state = state
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is judged: the session, or one request of a journey at the moment of its answer."""
+
+    environment: Environment
+    goal: Mapping[str, Any]
+    state: Any
+    verdict: Verdict
+    trace: Sequence[Step]
+    """The steps in which it was the one talked about."""
+    seen: Set[str]
+    """Product ids shown by then."""
+
+    @property
+    def events(self) -> Iterator[Mapping[str, Any]]:
+        """The shop's events that belong to it."""
+        number = getattr(self.state, "number", None)
+        for event in self.state.world.initial.get("events") or ():
+            if event.get("intent") == number:
+                yield event
+
+
+def _tasks(session: Session) -> Iterator[_Task]:
+    """What was begun, in order."""
+    if not session.parts:
+        yield _Task(
+            session.environment,
+            session.episode.goal,
+            session,
+            session.verdict(),
+            session.trace,
+            session._seen | session.context.shown,
+        )
+        return
+    for number, part in enumerate(session.parts):
+        if not part.begun:
+            continue
+        then = session
+        if part.answered_in is not None and part.answered_in < len(session.trace):
+            then = session.trace[part.answered_in].before
+        trace = [
+            step
+            for step in session.trace[: part.answered_in]
+            if step.before.part is not None and step.before.part.number == number
+        ]
+        yield _Task(
+            part.environment,
+            part.intent.goal,
+            _View(then.parts[number], trace=trace),
+            part.verdict(),
+            trace,
+            then._seen | then.context.shown,
+        )
+
+
 def label(session: Session) -> tuple[str, ...]:
     """The labels of a traced session, in the order of :data:`LABELS`."""
     score = session.score()
@@ -283,65 +354,70 @@ def _failure_labels(session: Session, termination: str) -> set[str]:
     found: set[str] = set()
     if termination in _TERMINATION:
         found.add(_TERMINATION[termination])
-    if termination not in _BROKEN_OFF:
-        goal, verdict = session.episode.goal, session.verdict()
-        found.update(session.environment.labels(goal, session, verdict))
-        if _answered_at_once(session):
-            found.add("premature_answer")
-        if _never_asked(session, verdict):
-            found.add("never_asked_omitted_slot")
-        if _ignored_correction(session):
-            found.add("ignored_correction")
-        if _ignored_change(session, verdict):
-            found.add("ignored_change_of_mind")
-        if _stale(session):
-            found.add("stale_after_sellout")
-        if _claimed_unavailable(session):
-            found.add("claimed_unavailable_but_seen")
-        if _claims_an_order(session):
-            found.add("answer_contradicts_world")
+    broken_off = termination in _BROKEN_OFF
+    for task in _tasks(session):
+        if task.verdict.passed:
+            continue
+        if not broken_off or (session.parts and task.state.answer is not None):
+            found.update(_task_labels(task))
+    if session.parts and not broken_off and any(part.answer is None for part in session.parts):
+        found.add("intent_dropped")
     # An answer that failed for no reason named above still came before the goal was met.
     return found or {"premature_answer"}
 
 
+def _task_labels(task: _Task) -> Iterator[str]:
+    yield from task.environment.labels(task.goal, task.state, task.verdict)
+    for name, holds in _RULES.items():
+        if holds(task):
+            yield name
+
+
 def _looped(session: Session) -> bool:
-    counts: dict[str, int] = {}
+    texts: dict[str, int] = {}
+    calls: dict[str, int] = {}
     for step in session.trace:
-        if step.action is not None and step.action.text.strip():
-            key = step.action.text.strip()
-            counts[key] = counts.get(key, 0) + 1
-    repeated: dict[str, list[int]] = {}
-    for number, step in enumerate(session.trace):
-        for place, (name, arguments) in enumerate(step.calls):
-            key = name + "".join(f"|{key}={arguments[key]!r}" for key in sorted(arguments))
-            repeated.setdefault(key, []).append(number * 1000 + place)
-    for places in repeated.values():
-        if len(places) < _LOOP:
-            continue
-        same: dict[str, int] = {}
-        for at in places:
-            result = canonical_json(session.trace[at // 1000].results[at % 1000])
-            same[result] = same.get(result, 0) + 1
-        if max(same.values()) >= _LOOP:
-            return True
-    return any(count >= _LOOP for count in counts.values())
+        if step.action is not None and step.action.text:
+            texts[step.action.text] = texts.get(step.action.text, 0) + 1
+        for name, arguments in step.calls:
+            key = f"{name}{sorted(arguments.items(), key=_first)!r}"
+            calls[key] = calls.get(key, 0) + 1
+    if any(count >= _LOOP and text.strip() for text, count in texts.items()):
+        return True
+    often = {key for key, count in calls.items() if count >= _LOOP}
+    if not often:
+        return False
+    results: dict[tuple[str, str], int] = {}
+    for step in session.trace:
+        for (name, arguments), result in zip(step.calls, step.results, strict=False):
+            key = f"{name}{sorted(arguments.items(), key=_first)!r}"
+            if key in often:
+                both = key, canonical_json(result)
+                results[both] = results.get(both, 0) + 1
+    return max(results.values()) >= _LOOP
 
 
-def _answered_at_once(session: Session) -> bool:
-    if session.answer is None or session.steps >= session.max_turns:
+def _first(pair: tuple[str, Any]) -> str:
+    return pair[0]
+
+
+def _answered_at_once(task: _Task) -> bool:
+    if task.state.answer is None or task.state.steps >= task.state.max_turns:
         return False
     return not any(
         name not in _IDLE and "error" not in result
-        for step in session.trace
+        for step in task.trace
         for (name, _), result in zip(step.calls, step.results, strict=False)
     )
 
 
-def _never_asked(session: Session, verdict: Verdict) -> bool:
-    results = {check.name: check.passed for check in verdict.checks}
-    for slot in session.user.left_out():
+def _never_asked(task: _Task) -> bool:
+    if task.state.answer is None:
+        return False
+    results = {check.name: check.passed for check in task.verdict.checks}
+    for slot in task.state.user.left_out():
         if slot.kind == "fallback":
-            if "sell_out" not in session.fired:
+            if "sell_out" not in task.state.fired:
                 continue
             names = [f"{slot.subject}.product", f"{slot.subject}.variant", "no_extra_items"]
         elif slot.kind == "discount_code":
@@ -358,115 +434,102 @@ def _never_asked(session: Session, verdict: Verdict) -> bool:
     return False
 
 
-def _ignored_correction(session: Session) -> bool:
-    for number, step in enumerate(session.trace[:-1]):
+def _ignored_correction(task: _Task) -> bool:
+    for number, step in enumerate(task.trace[:-1]):
         if not step.mistakes:
             continue
-        later = session.trace[number + 1 :]
         mended = any(
-            session_writes(name) and "error" not in result
-            for after in later
+            TOOLS[name].writes and name not in _NO_WRITES and "error" not in result
+            for after in task.trace[number + 1 :]
             for (name, _), result in zip(after.calls, after.results, strict=False)
         )
         if not mended:
             return True
         told = {(mistake.kind, mistake.slot_key, mistake.text) for mistake in step.mistakes}
-        review = session.environment.review(session.episode.goal, session)
+        review = task.environment.review(task.goal, task.state)
         if any((m.kind, m.slot_key, m.text) in told for m in review.mistakes):
             return True
     return False
 
 
-def session_writes(name: str) -> bool:
-    """Whether a tool changes what the customer sees, checkout and codes aside."""
-    from ecomkit.tools import TOOLS
-
-    return TOOLS[name].writes and name not in _NO_WRITES
-
-
-def _ignored_change(session: Session, verdict: Verdict) -> bool:
+def _ignored_change(task: _Task) -> bool:
     """Judges the outcome by what was wanted before the change of mind."""
-    if "switch" not in session.fired or session.answer is None:
+    state = task.state
+    if "switch" not in state.fired or state.answer is None:
         return False
-    before = session.fork()
-    del before.fired["switch"]
-    by_then = session.environment.verify(session.episode.goal, before)
-    now = {check.name for check in verdict.checks if not check.passed}
+    fired = {event: step for event, step in state.fired.items() if event != "switch"}
+    by_then = task.environment.verify(task.goal, cast("State", _View(state, fired=fired)))
+    now = {check.name for check in task.verdict.checks if not check.passed}
     then = {check.name for check in by_then.checks if not check.passed}
-    return then < now and by_then.r_task > verdict.r_task
+    return then < now and by_then.r_task > task.verdict.r_task
 
 
-def _sold_out(session: Session) -> set[str]:
-    """Variants that sold out during the conversation and are still gone."""
-    if "sell_out" not in session.fired:
-        return set()
-    return {
+def _stale(task: _Task) -> bool:
+    """Whether something that sold out during the conversation is in the cart or the answer."""
+    state = task.state
+    if "sell_out" not in state.fired:
+        return False
+    gone = {
         variant_id
-        for event in session.episode.world.get("events") or ()
-        if event["kind"] == "sell_out" and event["after_step"] <= session.fired["sell_out"]
+        for event in task.events
+        if event["kind"] == "sell_out"
         for variant_id in event["variant_ids"]
     }
-
-
-def _stale(session: Session) -> bool:
-    gone = _sold_out(session)
-    if not gone:
-        return False
-    if any(line.variant_id in gone for line in session.world.cart):
+    in_cart = {line.product_id for line in state.world.cart}
+    if any(line.variant_id in gone for line in state.world.cart):
         return True
-    named = set(_delivered(session)) - {line.product_id for line in session.world.cart}
-    for product_id in sorted(named):
+    for product_id in sorted(_named(state.answer) - in_cart):
         try:
-            variants = session.catalog.variants(product_id)
+            variants = state.catalog.variants(product_id)
         except (KeyError, UnicodeError):
             continue
         if any(v.variant_id in gone for v in variants) and all(
-            session.world.live(v) <= 0 for v in variants
+            state.world.live(v) <= 0 for v in variants
         ):
             return True
     return False
 
 
-def _delivered(session: Session) -> list[str]:
-    """Product ids in the answer and in the cart."""
-    given = (session.answer or {}).get("product_ids", ())
-    ids = [str(one).strip() for one in given] if isinstance(given, (list, tuple)) else []
-    ids.append(str((session.answer or {}).get("replacement_product_id", "")))
-    return ids + [line.product_id for line in session.world.cart]
+def _named(answer: Mapping[str, Any] | None) -> set[str]:
+    """Product ids that an answer names."""
+    given = (answer or {}).get("product_ids", ())
+    found = {str(one).strip() for one in given} if isinstance(given, (list, tuple)) else set()
+    replacement = (answer or {}).get("replacement_product_id")
+    return found | {str(replacement).strip()} if replacement else found
 
 
-def _targets(session: Session) -> set[str]:
-    """Products that the perfect agent delivers."""
-    found: set[str] = set()
-    for action in actions_from(session.episode.reference):
-        for made in action.tool_calls:
-            if made.name in ("cart_add", "return_exchange"):
-                found.add(str(made.arguments["product_id"]))
-        found.update((action.answer or {}).get("product_ids", ()))
-    return found
-
-
-def _claimed_unavailable(session: Session) -> bool:
-    said = [step.action.text for step in session.trace if step.action is not None]
-    said.append(str((session.answer or {}).get("message") or ""))
+def _claimed_unavailable(task: _Task) -> bool:
+    state = task.state
+    said = [step.action.text for step in task.trace if step.action is not None]
+    said.append(str((state.answer or {}).get("message") or ""))
     if not any(text and _UNAVAILABLE.search(text) for text in said):
         return False
-    seen = session._seen | session.context.shown
-    delivered = set(_delivered(session))
-    for order_id in session.order_steps:
-        lines = session.world.placed_order(order_id)["lines"]
+    delivered = _named(state.answer) | {line.product_id for line in state.world.cart}
+    for order_id in state.order_steps:
+        lines = state.world.placed_order(order_id)["lines"]
         delivered |= {line["product_id"] for line in lines}
-    delivered |= {str(record.get("replacement_product_id")) for record in session.world.returns}
-    return any(
-        session.world.product_stock(one) > 0 for one in sorted(_targets(session) & seen - delivered)
-    )
+    delivered |= {str(record.get("replacement_product_id")) for record in state.world.returns}
+    right = task.environment.right_products(task.goal, state)
+    return any(state.world.product_stock(one) > 0 for one in right & task.seen - delivered)
 
 
-def _claims_an_order(session: Session) -> bool:
-    message = (session.answer or {}).get("message")
-    if not isinstance(message, str) or session.order_steps:
+def _claims_an_order(task: _Task) -> bool:
+    message = (task.state.answer or {}).get("message")
+    if not isinstance(message, str) or task.state.order_steps:
         return False
     return _ORDER_PLACED.search(message) is not None
+
+
+_RULES: Mapping[str, Callable[[_Task], bool]] = {
+    "premature_answer": _answered_at_once,
+    "never_asked_omitted_slot": _never_asked,
+    "ignored_correction": _ignored_correction,
+    "ignored_change_of_mind": _ignored_change,
+    "stale_after_sellout": _stale,
+    "claimed_unavailable_but_seen": _claimed_unavailable,
+    "answer_contradicts_world": _claims_an_order,
+}
+"""The rules that all environments share."""
 
 
 # --- the decisive step ---------------------------------------------------------------------------
