@@ -59,7 +59,10 @@ REQUESTS: tuple[str, ...] = (
     "Any news on my order? What's the status, and what's the date for it?",
 )
 
-ABOUT = {"about": "order", "said": [["order", "orders", "track"], ["status", "stand", "stands", "how"]]}
+ABOUT = {
+    "about": "order",
+    "said": [["order", "orders", "track"], ["status", "stand", "stands", "how"]],
+}
 
 CHANGES: tuple[str, ...] = (
     "It's another order I want to know about: {text}.",
