@@ -56,7 +56,7 @@ def opening_of(session: Session) -> str:
 
 def submit_at_once(session: Session, fit: Sequence[Episode]) -> None:
     """The plainest legal answer in the first turn."""
-    parameters = session.environment.answer_parameters
+    parameters = session.answer_parameters
     run_actions(session, [Action(answer=answer_from(parameters, smallest))])
 
 
@@ -81,7 +81,7 @@ def echo(session: Session, fit: Sequence[Episode]) -> None:
             return coded[0] if coded else said[:100]
         return smallest(name, schema)
 
-    run_actions(session, [Action(answer=answer_from(session.environment.answer_parameters, fill))])
+    run_actions(session, [Action(answer=answer_from(session.answer_parameters, fill))])
 
 
 def ask_everything(session: Session, fit: Sequence[Episode]) -> None:
@@ -155,7 +155,7 @@ def first_positions(session: Session, fit: Sequence[Episode]) -> None:
     def fill(name: str, schema: Mapping[str, Any]) -> Any:
         return found.get(name, smallest(name, schema))
 
-    answer = answer_from(session.environment.answer_parameters, fill)
+    answer = answer_from(session.answer_parameters, fill)
     run_actions(session, [Action(tool_calls=tuple(writes[: session.tool_budget]), answer=answer)])
 
 
@@ -219,5 +219,9 @@ def attack(name: str, episode: Episode, catalog: Catalog, fit: Sequence[Episode]
     own = session.environment.attackers()
     if name in own:
         return run_policy(session, own[name](session))
-    ATTACKERS[name](session, fit)
+    before = -1
+    while not session.done and session.steps > before:
+        # In a journey one answer is not the end: the same again for what is asked next.
+        before = session.steps
+        ATTACKERS[name](session, fit)
     return session

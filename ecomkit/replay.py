@@ -651,9 +651,13 @@ class Session:
 
     def verdict(self) -> Verdict:
         """What the environment's verifier says of the session as it stands."""
-        if self._verdict is None or not self.done:
-            self._verdict = self.environment.verify(self.episode.goal, self)
-        return self._verdict
+        if self._verdict is not None:
+            return self._verdict
+        verdict = self.environment.verify(self.episode.goal, self)
+        if self.done:
+            # Kept only now: what was said before the end holds for that moment.
+            self._verdict = verdict
+        return verdict
 
     def score(self) -> Score:
         """The reward of the session and its parts (SPEC §8); before the end, as if it ended now."""

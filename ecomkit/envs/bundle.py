@@ -8,7 +8,7 @@ sell out midway, and the customer may change a requirement or the budget.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from math import comb, exp
@@ -383,7 +383,9 @@ class Bundle(Environment):
                 if not options:
                     continue
                 new = rng.weighted([c for c, _ in options], [w for _, w in options])
-                if len(shelf(catalog, categories[place], (*have, new))) < 2:
+                # At most three in five may do, or luck would meet it.
+                left = len(shelf(catalog, categories[place], (*have, new)))
+                if left < 2 or left * 5 > len(now) * 3:
                     continue
                 have.append(new)
                 break
@@ -833,6 +835,9 @@ class Bundle(Environment):
             ids.extend(card["product_id"] for card in seen.results[0].get("results", ()))
         yield Action(answer={"product_ids": ids[:100]})
 
+    def attackers(self) -> Mapping[str, Callable[[AgentView], Policy]]:
+        return {"saver": lambda view: _Saver(view).run()}
+
     def constant(self, catalog: Catalog) -> list[Action]:
         rows = [int(catalog.rows(category=c)[0]) for c in catalog.categories[:3]]
         return [Action(answer={"product_ids": [catalog.product_id(row) for row in rows]})]
@@ -893,10 +898,14 @@ class _HonestBuyer:
         chosen = [self.choice(subject) for subject in subjects_of(view)]
         yield Action(answer={"product_ids": [c["product_id"] for c in chosen if c]})
 
+    def clues(self, facts: Mapping[str, Any]) -> list[Constraint]:
+        """What is required of a thing."""
+        return clues_of(facts)
+
     def choice(self, subject: str) -> dict[str, Any] | None:
         """The cheapest card seen that is of the category, as required, and not sold out."""
         facts = known(self.view, subject)
-        clues = clues_of(facts)
+        clues = self.clues(facts)
         fits = [
             card
             for card in self.cards.get(subject, {}).values()
@@ -939,7 +948,7 @@ class _HonestBuyer:
     ) -> tuple[ToolCall, tuple[str, str]]:
         """The next way of looking for a thing: other words each time, then further pages."""
         facts = known(self.view, subject)
-        clues = clues_of(facts)
+        clues = self.clues(facts)
         noun, category = facts["category"]["noun"], facts["category"]["value"]
         names = query_words(clues)
         queries = (
@@ -974,3 +983,10 @@ class _HonestBuyer:
             have.update({card["product_id"]: card for card in result.get("results", ())})
             if kind != "search" and not result.get("total"):
                 self.floor.add((subject, kind))
+
+
+class _Saver(_HonestBuyer):
+    """Knows the whole list and takes the cheapest of each, whatever is required of it."""
+
+    def clues(self, facts: Mapping[str, Any]) -> list[Constraint]:
+        return []
