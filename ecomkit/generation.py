@@ -218,9 +218,14 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _start_worker(catalog: str, search: str | None, plan: Plan, parts: str) -> None:
+def quiet_worker() -> None:
+    """Called first in a worker process: Ctrl-C is left to the parent, whose end ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _start_worker(catalog: str, search: str | None, plan: Plan, parts: str) -> None:
+    quiet_worker()
     _worker["catalog"] = load_catalog(catalog, search)
     _worker["plan"] = plan
     _worker["parts"] = Path(parts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecomkit.envs import REGISTRY, environment
 from ecomkit.episodes import draw, draw_goal
@@ -52,6 +52,8 @@ class ScenarioReport:
     """Products of the department."""
     problems: tuple[tuple[int, str], ...]
     """(difficulty, why no certified episode came; empty if one did), for each one checked."""
+    redraws: int
+    """Dead ends met on the way to the certified episodes."""
     seeds: int
     """Seeds from which goals were drawn."""
     drawn: int
@@ -112,13 +114,14 @@ def check_scenario(
         seeds: uncertified draws, from which goals are counted; 0 for none.
         goals_at: the difficulty of these.
     """
-    where = {"department": scenario.department}
+    where: dict[str, Any] = {"department": scenario.department}
     problems = []
+    redraws = 0
     for d in levels:
         why = ""
         try:
             for seed in range(certified):
-                draw(scenario.environment, d, seed, catalog, department=scenario.department)
+                redraws += len(draw(scenario.environment, d, seed, catalog, **where).redraws)
         except DrawFailed as error:
             why = str(error).partition("tries: ")[2] or str(error)
         problems.append((d, why))
@@ -132,6 +135,7 @@ def check_scenario(
         scenario=scenario,
         products=len(catalog.rows(department=scenario.department)),
         problems=tuple(problems),
+        redraws=redraws,
         seeds=seeds,
         drawn=len(goals),
         goals=len(set(goals)),
@@ -152,6 +156,7 @@ def to_frame(reports: Iterable[ScenarioReport]) -> pl.DataFrame:
         }
         for d, why in report.problems:
             row[f"d{d:02d}"] = not why
+        row["redraws"] = report.redraws
         row |= {"seeds": report.seeds, "drawn": report.drawn, "goals": report.goals}
         for d, why in report.problems:
             row[f"d{d:02d}_why"] = why

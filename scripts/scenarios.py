@@ -23,6 +23,7 @@ import ecomkit as ek
 from ecomkit.difficulty import LEVELS
 from ecomkit.envs import REGISTRY
 from ecomkit.errors import EcomkitError
+from ecomkit.generation import quiet_worker
 from ecomkit.scenarios import (
     LEVELS_CHECKED,
     Scenario,
@@ -38,6 +39,7 @@ _shop: dict[str, Any] = {}
 
 def start(catalog: str, search: str | None, options: dict[str, Any]) -> None:
     """Opens the catalog once in each worker."""
+    quiet_worker()
     _shop["catalog"] = ek.load_catalog(catalog, search)
     _shop["options"] = options
 
@@ -81,7 +83,11 @@ def main() -> int:
             return 2
         begin = (args.catalog, args.search, options)
         with ProcessPoolExecutor(args.workers, get_context("spawn"), start, begin) as pool:
-            reports = list(tqdm(pool.map(check, todo), total=len(todo), unit="scenario"))
+            try:
+                reports = list(tqdm(pool.map(check, todo), total=len(todo), unit="scenario"))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     except EcomkitError as error:
         print(f"scenarios: {error}", file=sys.stderr)
         return 2
