@@ -1,4 +1,4 @@
-"""The command line: ``ecomkit play``, ``ecomkit show``, ``ecomkit score``."""
+"""The command line: ``ecomkit play``, ``ecomkit show``, ``ecomkit score``, ``ecomkit report``."""
 
 from __future__ import annotations
 
@@ -99,6 +99,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--diagnose", action="store_true", help="also why each failed and at which step"
     )
     score.set_defaults(run=_score)
+    tell = commands.add_parser("report", help="scores as a page: rates, failures, conversations")
+    tell.add_argument(
+        "scores",
+        nargs="+",
+        metavar="SCORES",
+        help="tables of ecomkit score (.parquet, .csv, .jsonl); add those of scripted agents",
+    )
+    tell.add_argument("--trajectories", metavar="LOGS", help="what was scored, to read the worst")
+    tell.add_argument("--episodes", metavar="FOLDER", help="folder or Hub id, for goals and axes")
+    tell.add_argument("--out", metavar="FILE", default="report.html", help="default: %(default)s")
+    tell.add_argument("--markdown", metavar="FILE", help="default: --out with the ending .md")
+    tell.add_argument("--title", default="Scores", help="default: %(default)s")
+    tell.set_defaults(run=_report)
     return parser
 
 
@@ -263,6 +276,25 @@ def _summary(out: Path) -> None:
     odd = odd.filter(pl.col("verdict") != "valid").head(10)
     for row in odd.collect().iter_rows(named=True):
         print(f"row {row['row']}: {row['verdict']}: {show.clean(row['message'])}")
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from ecomkit.report import report
+
+    out = Path(arguments.out)
+    markdown = Path(arguments.markdown) if arguments.markdown else out.with_suffix(".md")
+    if out == markdown:
+        raise TrajectoryError(f"{out}: the page and the summary need two names")
+    report(
+        arguments.scores,
+        trajectories=arguments.trajectories,
+        episodes=arguments.episodes,
+        out=out,
+        markdown=markdown,
+        title=arguments.title,
+    )
+    print(f"wrote {out} and {markdown}")
+    return 0
 
 
 if __name__ == "__main__":

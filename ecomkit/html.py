@@ -155,7 +155,7 @@ def _rows(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str] | None, d
         for row in rows[:_ROWS]
         for item in row.values()
     )
-    if len(names) > _COLUMNS or not flat:
+    if not names or len(names) > _COLUMNS or not flat:
         items = "".join(f"<li>{value(row, titles, depth + 1)}</li>" for row in rows[:_ROWS])
         more = f"<li>and {len(rows) - _ROWS} more</li>" if len(rows) > _ROWS else ""
         return f"<ol class='ek-list'>{items}{more}</ol>"
