@@ -624,7 +624,11 @@ def _arrow_batch(part: Any, after: Place) -> Batch:
 def _inspect_rows(file: Path) -> Iterator[Any]:
     """Rows of an inspect_ai log, one a sample, through inspect's own reader."""
     try:
-        from inspect_ai.log import read_eval_log, read_eval_log_samples
+        from inspect_ai.log import (
+            read_eval_log,
+            read_eval_log_sample,
+            read_eval_log_sample_summaries,
+        )
     except ImportError:
         raise TrajectoryError(
             f"{file}: reading inspect_ai logs needs inspect_ai; "
@@ -632,8 +636,9 @@ def _inspect_rows(file: Path) -> Iterator[Any]:
         ) from None
     try:
         header = read_eval_log(str(file), header_only=True)
-        samples = read_eval_log_samples(str(file), all_samples_required=False)
-        for sample in samples:
+        # By the summaries, not by the ids planned: a run that broke has fewer samples.
+        for known in read_eval_log_sample_summaries(str(file)):
+            sample = read_eval_log_sample(str(file), id=known.id, epoch=known.epoch)
             yield _inspect_row(sample, header)
     except TrajectoryError:
         raise
