@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecomkit import releases
+from ecomkit import cards, releases
 from ecomkit.errors import EcomkitError, HubError
 from ecomkit.releases import ERRORS, REBUILT, Listed, damage, kind_of, listed_files, read_manifest
 
@@ -29,6 +29,9 @@ KEPT = (".gitattributes", ".gitignore")
 
 BESIDE = {"catalog": ("import_report.json",), "embeddings": (), "episodes": ()}
 """Files that travel where they are, though no manifest lists them."""
+
+OWN = ("README.md", "manifest.json", "plots/naive.svg", "plots/prices.svg")
+"""Files that a release writes itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +110,30 @@ class Published:
 def read_release(
     folder: str | os.PathLike[str],
     *,
+    repo_id: str = "",
     card: str | None = None,
+    catalog: str | os.PathLike[str] | None = None,
     licence: str | None = None,
     source_url: str | None = None,
+    audit: Path | None = None,
     vectors: bool = False,
 ) -> Release:
     """A folder as a release, every file compared with its checksum.
 
     Args:
         folder: a catalog, embeddings or an episode set.
-        card: the README.md; the folder's own if None.
-        licence: of the data, such as ``cc-by-4.0``; recorded in the manifest. An imported catalog
-            needs it.
+        repo_id: what the card's examples load.
+        card: the README.md; rendered from the data if None.
+        catalog: folder or Hub id of the catalog that embeddings or episodes were made on, whose
+            licence and source they take over; None takes ``catalog`` beside the folder.
+        licence: of the data, such as ``cc-by-4.0``; recorded in the manifest. What was imported,
+            and what was made on a catalog that is not at hand, needs it.
         source_url: where an imported catalog's data came from; recorded too.
+        audit: table of ``scripts/audit.py``, for the card of episodes.
         vectors: also the file that :func:`ecomkit.search.open_search` can make again.
 
     Raises:
-        EcomkitError: if a file is missing or damaged, or an imported catalog has no licence.
+        EcomkitError: if a file is missing or damaged, or the licence is not known.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -134,8 +144,9 @@ def read_release(
         raise ERRORS[kind](
             f"{folder} is not finished (it holds .parts): run scripts/generate_episodes.py again"
         )
-    manifest = with_licence(manifest, licence, source_url)
-    files = []
+    made_on = None if kind == "catalog" else _catalog_of(folder, manifest, catalog)
+    manifest = with_licence(manifest, kind, made_on, licence, source_url)
+    files: list[ReleaseFile] = []
     for listed in listed_files(manifest).values():
         if listed.path in REBUILT and not vectors:
             continue
@@ -147,10 +158,9 @@ def read_release(
         if (folder / name).is_file():
             files.append(ReleaseFile.of_text(name, (folder / name).read_text(encoding="utf-8")))
     if card is None:
-        try:
-            card = (folder / "README.md").read_text(encoding="utf-8")
-        except OSError as error:
-            raise ERRORS[kind](f"{folder / 'README.md'}: {error.strerror}") from None
+        facts = cards.facts_of(folder, manifest=manifest, catalog=made_on, audit=audit)
+        card = cards.render(facts, repo_id)
+        files += [ReleaseFile.of_text(*figure) for figure in cards.figures(facts).items()]
     written = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     files.append(ReleaseFile.of_text("README.md", card))
     # The manifest comes last: in a folder, where it is, the release is complete.
@@ -158,20 +168,55 @@ def read_release(
     return Release(kind, folder, manifest, tuple(files))
 
 
+def _catalog_of(
+    folder: Path, manifest: Mapping[str, Any], catalog: str | os.PathLike[str] | None
+) -> dict[str, Any] | None:
+    """The manifest of the catalog that a folder was made on, where it can be had."""
+    if catalog is None:
+        try:
+            found = read_manifest(folder.parent / "catalog", "catalog")
+        except EcomkitError:
+            return None
+        return found if found["hash"] == manifest["catalog_hash"] else None
+    if releases.is_hub_id(catalog):
+        found, _ = releases.hub_manifest(str(catalog), "catalog", None)
+    else:
+        found = read_manifest(Path(catalog), "catalog")
+    if found["hash"] != manifest["catalog_hash"]:
+        raise ERRORS["catalog"](
+            f"{folder} was made on catalog {str(manifest['catalog_hash'])[:12]}…, and "
+            f"{str(catalog)!r} is {found['hash'][:12]}…"
+        )
+    return found
+
+
 def with_licence(
-    manifest: Mapping[str, Any], licence: str | None, source_url: str | None
+    manifest: Mapping[str, Any],
+    kind: str,
+    catalog: Mapping[str, Any] | None = None,
+    licence: str | None = None,
+    source_url: str | None = None,
 ) -> dict[str, Any]:
     """The manifest with the licence and the source of the data recorded.
 
     Raises:
-        CatalogError: for an imported catalog that has none.
+        EcomkitError: where they are not known: of what was imported, and of what was made on a
+            catalog that is not at hand.
     """
     out = dict(manifest)
-    if licence:
-        out["license"] = licence
-    if source_url:
-        out["source_url"] = source_url
-    source = manifest.get("source")
+    origin = manifest if kind == "catalog" else catalog
+    for key, given in (("license", licence), ("source_url", source_url)):
+        value = given or out.get(key) or (origin or {}).get(key)
+        if value:
+            out[key] = value
+    if origin is None:
+        if not out.get("license"):
+            raise ERRORS[kind](
+                f"these {kind} were made on catalog {str(manifest['catalog_hash'])[:12]}…, which "
+                "is not beside them: name it (--catalog) or the licence (--license)"
+            )
+        return out
+    source = origin.get("source")
     if isinstance(source, Mapping) and source.get("kind") == "import":
         if not out.get("license") or not out.get("source_url"):
             raise ERRORS["catalog"](
@@ -206,7 +251,7 @@ def publish_to_folder(
             before = {}
         if kind_of(before) != release.kind:
             raise HubError(f"{target} exists and holds no {release.kind}; choose another folder")
-        old = {*listed_files(before), "README.md", "manifest.json", *BESIDE[release.kind]}
+        old = {*listed_files(before), *OWN, *BESIDE[release.kind]}
     there = {path for path in old if (target / path).exists()}
     changes = compare(
         release, there, lambda f: not damage(target / f.path, Listed(f.path, f.size, f.sha256))

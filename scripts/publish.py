@@ -30,6 +30,9 @@ def arguments() -> argparse.ArgumentParser:
     where.add_argument("--repo", metavar="OWNER/NAME", help="dataset on the Hub")
     where.add_argument("--folder", help="folder to write the same layout to")
     parser.add_argument("--card", type=Path, help="README.md to publish (default: rendered now)")
+    parser.add_argument(
+        "--catalog", help="folder or id of the catalog it was made on (default: beside it)"
+    )
     parser.add_argument("--license", help="of the data, such as cc-by-4.0; imports need it")
     parser.add_argument("--source-url", help="where imported data came from")
     parser.add_argument("--audit", type=Path, help="table of scripts/audit.py, for the card")
@@ -56,6 +59,9 @@ def main(argv: list[str] | None = None) -> int:
             hub.check_login(options.repo, propose=options.create_pr)
         release = hub.read_release(
             options.source,
+            repo_id=options.repo or "",
+            catalog=options.catalog,
+            audit=options.audit,
             card=options.card.read_text(encoding="utf-8") if options.card else None,
             licence=options.license,
             source_url=options.source_url,

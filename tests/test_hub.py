@@ -26,9 +26,9 @@ EPISODES, CATALOG, SEARCH = "lab/episodes", "lab/catalog", "lab/search"
 
 
 @pytest.fixture(scope="module")
-def episodes(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cart at d = 0 and 6: three episodes each, and two held out."""
-    out = tmp_path_factory.mktemp("published") / "episodes"
+def episodes(shop_folder: Path) -> Path:
+    """Cart at d = 0 and 6: three episodes each, and two held out; beside their catalog."""
+    out = shop_folder / "to_publish"
     generate(shop_folder / "catalog", out, Plan(("cart",), levels=(0, 6), train=3, test=2))
     return out
 
@@ -84,14 +84,14 @@ def put(double: HubDouble, folder: Path, repo_id: str, private: bool = False) ->
     """A release in the double without any client, for tests of reading."""
     repo = double.repos.setdefault(repo_id, Repo(repo_id, private))
     files = {}
-    for file in hub.read_release(folder).files:
+    for file in hub.read_release(folder, licence="apache-2.0").files:
         data = file.source if isinstance(file.source, bytes) else file.source.read_bytes()
         files[file.path] = Blob(data, file.path.endswith(LFS_SUFFIXES))
     repo.commit("refs/heads/main", files, "release")
 
 
 def test_publish_again_and_second_release(
-    client: Client, double: HubDouble, episodes: Path, tmp_path: Path
+    client: Client, double: HubDouble, episodes: Path, shop_folder: Path, tmp_path: Path
 ) -> None:
     words = (episodes, "--repo", EPISODES, "--tag", "v1")
     dry = client.publish(*words, "--dry-run")
@@ -102,12 +102,13 @@ def test_publish_again_and_second_release(
     first = client.publish(*words, "--private")
     assert first.returncode == 0, first.stderr
     repo = double.repos[EPISODES]
+    written = ("README.md", "manifest.json", "plots/naive.svg")
     assert repo.private
     assert [c.title for c in repo.history()] == ["Episodes v1: 10 episodes", "initial commit"]
     listed = [
         entry["path"] for entry in json.loads((episodes / "manifest.json").read_text())["files"]
     ]
-    assert set(repo.at("v1").files) == {*listed, "README.md", "manifest.json", ".gitattributes"}
+    assert set(repo.at("v1").files) == {*listed, *written, ".gitattributes"}
     for path in listed:
         assert repo.at("main").files[path].data == (episodes / path).read_bytes()
 
@@ -121,10 +122,11 @@ def test_publish_again_and_second_release(
     manifest = json.loads((smaller / "manifest.json").read_text())
     manifest["files"] = [e for e in manifest["files"] if not e["path"].startswith("cart_test")]
     (smaller / "manifest.json").write_text(json.dumps(manifest))
-    refused = client.publish(smaller, "--repo", EPISODES, "--tag", "v1")
+    other = (smaller, "--repo", EPISODES, "--catalog", shop_folder / "catalog")
+    refused = client.publish(*other, "--tag", "v1")
     assert refused.returncode == 1 and "already names another state" in refused.stderr
     assert len(repo.history()) == 2
-    second = client.publish(smaller, "--repo", EPISODES, "--tag", "v2")
+    second = client.publish(*other, "--tag", "v2")
     assert second.returncode == 0 and "- cart_test/d06.parquet" in second.stdout, second.stderr
     assert "cart_test/d06.parquet" not in repo.at("v2").files
     assert ".gitattributes" in repo.at("v2").files
@@ -347,7 +349,7 @@ print(json.dumps([
 # Without the Hub --------------------------------------------------------------------------------
 
 
-def test_publish_to_a_folder(episodes: Path, tmp_path: Path) -> None:
+def test_publish_to_a_folder(episodes: Path, shop_folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "release"
     done = hub.publish_to_folder(hub.read_release(episodes), target, dry_run=True)
     assert done.changes.added and not target.exists()
@@ -363,7 +365,7 @@ def test_publish_to_a_folder(episodes: Path, tmp_path: Path) -> None:
     manifest = json.loads((second / "manifest.json").read_text())
     manifest["files"] = [e for e in manifest["files"] if not e["path"].startswith("cart_test")]
     (second / "manifest.json").write_text(json.dumps(manifest))
-    done = hub.publish_to_folder(hub.read_release(second), target)
+    done = hub.publish_to_folder(hub.read_release(second, catalog=shop_folder / "catalog"), target)
     assert done.changes.removed == ("cart_test/d00.parquet", "cart_test/d06.parquet")
     assert not (target / "cart_test").exists()
     assert (target / "notes.txt").exists(), "a file that no release brought stays"
@@ -379,8 +381,10 @@ def test_what_is_not_published(episodes: Path, shop_folder: Path, tmp_path: Path
     data = bytearray((copied / "cart" / "d06.parquet").read_bytes())
     data[4000] ^= 1
     (copied / "cart" / "d06.parquet").write_bytes(data)
-    with pytest.raises(EpisodeError, match="checksum"):
+    with pytest.raises(EpisodeError, match="not beside them"):
         hub.read_release(copied)
+    with pytest.raises(EpisodeError, match="checksum"):
+        hub.read_release(copied, licence="apache-2.0")
     with pytest.raises(EcomkitError, match="does not exist"):
         hub.read_release(tmp_path / "none")
     with pytest.raises(HubError, match="holds no episodes"):

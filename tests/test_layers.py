@@ -19,7 +19,8 @@ LAYERS = """
     catalog search
     policies world tools user rewards ranking envs wording replay
     agents attackers episodes loading generation scenarios
-    trajectories readers verification episodeset failures scoring audit stats curriculum analysis report cards hub training
+    trajectories readers verification episodeset failures scoring audit stats
+    curriculum analysis report plots cards hub training
     show terminal cli
 """.split()
 
