@@ -13,6 +13,7 @@ import pytest
 from ecomkit.agents import run_actions, run_policy
 from ecomkit.difficulty import difficulty
 from ecomkit.envs import environment
+from ecomkit.envs.base import in_split
 from ecomkit.envs.discovery import (
     count_sentences,
     final_gains,
@@ -37,7 +38,7 @@ from ecomkit.episodes import draw
 from ecomkit.ranking import ndcg, power
 from ecomkit.records import Action, Check, Constraint, Episode, Score
 from ecomkit.replay import Session
-from ecomkit.seeds import rng
+from ecomkit.seeds import digest, rng
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
@@ -262,10 +263,16 @@ def test_words() -> None:
         assert spoken[0] < spoken[1] < spoken[2] and "{" not in text
 
 
-def test_test_and_train_targets_differ(catalog: Catalog) -> None:
-    train = {draw("discovery", 2, seed, catalog).episode.goal["target"] for seed in range(12)}
-    test = {
-        draw("discovery", 2, seed, catalog, split="test").episode.goal["target"]
-        for seed in range(12)
-    }
-    assert not train & test
+def test_test_and_train_share_neither_target_nor_wish(catalog: Catalog) -> None:
+    def drawn(split: str) -> list[Any]:
+        return [
+            draw("discovery", 2, seed, catalog, split=split, certify_episode=False).episode.goal
+            for seed in range(40)
+        ]
+
+    train, test = drawn("train"), drawn("test")
+    for part in ("target", "requirements"):
+        assert not {str(goal[part]) for goal in train} & {str(goal[part]) for goal in test}
+    for goal in test:
+        assert in_split(goal["target"], "test")
+        assert in_split(digest([goal["category"], goal["requirements"]]), "test")

@@ -132,7 +132,7 @@ def price_bounds(
         own: the price that the requirement is made for.
         low, high: how many prices may be within, both ends included.
         slack: how far a bound may lie from ``own``, as a share of it.
-        rng: for the choice. The roundest amounts that do it are taken.
+        rng: for the choice. The roundest amounts that do it are taken, or nearly so.
     """
     most, least = int(own * (1.0 + slack)), own - int(own * slack)
     taken = set(prices.tolist())
@@ -146,20 +146,28 @@ def price_bounds(
         # "under $40" and "at most $40" differ for what costs $40.00.
         return [x for x in found if x not in taken]
 
-    one_sided = rng.chance(0.65)
+    def fitting(step: int, ranged: bool) -> list[Constraint]:
+        tops = multiples(step, own, most)
+        if not ranged:
+            return [
+                Constraint("price_cents", "le", top) for top in tops if low <= count(0, top) <= high
+            ]
+        bottoms = multiples(step, least, own)
+        return [
+            Constraint("price_cents", "between", (bottom, top))
+            for bottom in bottoms[-8:]
+            for top in tops[:8]
+            if low <= count(bottom, top) <= high
+        ]
+
+    one_sided = rng.chance(0.55)
     for ranged in (not one_sided, one_sided):
-        for step in _PRICE_STEPS:
-            tops = multiples(step, own, most)
-            if not ranged:
-                fit = [top for top in tops if low <= count(0, top) <= high]
-                if fit:
-                    return Constraint("price_cents", "le", rng.choice(fit))
-                continue
-            bottoms = multiples(step, least, own)
-            pairs = [(a, b) for a in bottoms[-8:] for b in tops[:8]]
-            fits = [(a, b) for a, b in pairs if low <= count(a, b) <= high]
+        for i, step in enumerate(_PRICE_STEPS):
+            fits = fitting(step, ranged)
             if fits:
-                return Constraint("price_cents", "between", rng.choice(fits))
+                # Not everyone rounds as much: as often an amount one or two steps finer.
+                finer = _PRICE_STEPS[i + 1 + rng.below(2)] if step > 500 else step
+                return rng.choice((fitting(finer, ranged) if rng.chance(0.5) else fits) or fits)
     return None
 
 

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
 WEIGHT_RANKING, WEIGHT_STOCK = 0.80, 0.20
 VIEWED_CHANCE = 0.3
+CATEGORY_ALONE_CHANCE = 0.25
 NEAR_KEPT = 24
 """Products that miss one requirement and whose similarity is kept, for each wish."""
 LEAST_SPREAD = 0.03
@@ -83,8 +84,6 @@ COMPATIBILITY: tuple[str, ...] = (
     "age_range",
     "item_form",
     "material",
-    "finish_type",
-    "color",
 )
 """Attributes that decide whether a substitute will do at all, the most telling first."""
 
@@ -244,14 +243,14 @@ class Substitution(Environment):
 
     @staticmethod
     def _compatibility(catalog: Catalog, row: int, rng: Rng) -> tuple[Constraint, ...]:
-        """The requirement about compatibility: one of the two most telling attributes; empty where
-        the product has none, so that the category alone decides."""
+        """The requirement about compatibility: one of the three most telling attributes; none where
+        the category alone decides: there is no such attribute, or any of the kind will do."""
         product = catalog.product_at(row)
         hidden = {*catalog.varying_at(row), *catalog.filled_fields(row)}
-        have = [a for a in COMPATIBILITY if a in product.attributes and a not in hidden][:2]
-        if not have:
+        have = [a for a in COMPATIBILITY if a in product.attributes and a not in hidden][:3]
+        if not have or rng.chance(CATEGORY_ALONE_CHANCE):
             return ()
-        attribute = rng.weighted(have, (3, 1)[: len(have)])
+        attribute = rng.weighted(have, (2, 2, 1)[: len(have)])
         return (Constraint(attribute, "eq", product.attributes[attribute]),)
 
     @staticmethod
