@@ -420,10 +420,8 @@ def _never_asked(task: _Task) -> bool:
             if "sell_out" not in task.state.fired:
                 continue
             names = [f"{slot.subject}.product", f"{slot.subject}.variant", "no_extra_items"]
-        elif slot.kind == "discount_code":
-            names = ["total"]
-        elif slot.kind == "priority":
-            names = ["ranking"]
+        elif slot.kind in _JUDGED_BY:
+            names = [_JUDGED_BY[slot.kind]]
         else:
             names = [f"{slot.subject}.{slot.kind}", f"requirement.{slot.kind}", slot.kind]
             if not any(name in results for name in names):
@@ -453,7 +451,8 @@ def _ignored_correction(task: _Task) -> bool:
 
 
 def _ignored_change(task: _Task) -> bool:
-    """Judges the outcome by what was wanted before the change of mind."""
+    """Judges the outcome by what was wanted before the change of mind: it would have passed, or
+    at least what changed would have been right."""
     state = task.state
     if "switch" not in state.fired or state.answer is None:
         return False
@@ -461,7 +460,12 @@ def _ignored_change(task: _Task) -> bool:
     by_then = task.environment.verify(task.goal, cast("State", _View(state, fired=fired)))
     now = {check.name for check in task.verdict.checks if not check.passed}
     then = {check.name for check in by_then.checks if not check.passed}
-    return then < now and by_then.r_task > task.verdict.r_task
+    if by_then.passed:
+        return True
+    changed = state.user.changed or ""
+    subject, _, kind = changed.rpartition(".")
+    about = {changed, f"requirement.{kind}", f"{subject}.requirements", _JUDGED_BY.get(kind, kind)}
+    return then < now and bool((now - then) & about)
 
 
 def _stale(task: _Task) -> bool:
@@ -519,6 +523,9 @@ def _claims_an_order(task: _Task) -> bool:
         return False
     return _ORDER_PLACED.search(message) is not None
 
+
+_JUDGED_BY = {"priority": "ranking", "budget": "within_budget", "discount_code": "total"}
+"""Slot kind → the check that it decides, where they are not called the same."""
 
 _RULES: Mapping[str, Callable[[_Task], bool]] = {
     "premature_answer": _answered_at_once,

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from ecomkit.agents import actions_from, run_policy
 from ecomkit.catalog import Catalog
 from ecomkit.envs import REGISTRY, environment
+from ecomkit.envs.base import NearMiss
 from ecomkit.episodes import draw
 from ecomkit.errors import EcomkitError
 from ecomkit.failures import HABITS, LABELS, diagnose
@@ -33,7 +34,9 @@ from ecomkit.loading import load_catalog
 from ecomkit.records import Action, Episode, ToolCall
 from ecomkit.replay import Session
 from ecomkit.seeds import Rng, rng
+from ecomkit.tools import TOOLS
 
+CHECKOUT = "order_checkout"
 LISTS = ("discovery", "substitution", "bundle")
 GARBLED = ('{"tool_calls": [', '{"answer": 5}', "", '{"thought": "hm"}', '```json\n{"a": }\n```')
 ILLEGAL = (
@@ -70,6 +73,8 @@ class Fault:
     must: frozenset[str]
     may: frozenset[str] = frozenset()
     step: int = -1
+    refusal_undoes: bool = False
+    """Whether it is another fault if the shop refuses a write."""
 
 
 def labels(text: str) -> frozenset[str]:
@@ -171,23 +176,111 @@ NEAR_MISSES["substitution"] = {
 }
 
 
+REFUSAL_UNDOES = frozenset(
+    "wrong_variant quantity_plus_one quantity_minus_one constraint_violated extra_item "
+    "exchange_for_refund wrong_category".split()
+)
+"""Near misses that are another fault if the shop refuses the write, as for too few in stock."""
+UNFIT = frozenset("constraint_violated incompatible one_extra original_itself original_too".split())
+"""Near misses that recommend what misses a requirement."""
+SINGLE_WRITES = frozenset({"constraint_violated", "wrong_category"})
+"""Near misses of returns whose only write is the decisive step."""
+
+
 def near_misses(base: Base) -> Iterator[Fault]:
     """The environment's own wrong attempts, with the honest agent's questions put in front."""
     episode = base.episode
-    known = NEAR_MISSES.get(episode.environment, {})
     env = environment(episode.environment)
+    goal = episode.goal
+    if episode.environment == "journey":
+        yield from journey_misses(base)
+        return
+    misses = list(env.near_misses(goal, episode.world, episode.axes, base.catalog))
+    stubborn = [m.actions for m in misses if m.kind == "ignored_change_of_mind"]
+    for miss in misses:
+        must, may = expected(base, miss)
+        if miss.actions in stubborn:
+            # By chance the very thing that was wanted before.
+            may += " ignored_change_of_mind"
+        if not must:
+            continue
+        step = -1
+        if episode.environment == "returns" and miss.kind in SINGLE_WRITES:
+            step = len(miss.actions) - 1
+        yield Fault(
+            f"near miss: {miss.kind}",
+            with_asks(miss.actions, base.asks),
+            labels(must),
+            labels(may),
+            step,
+            refusal_undoes=miss.kind in REFUSAL_UNDOES,
+        )
+
+
+def expected(base: Base, miss: NearMiss) -> tuple[str, str]:
+    """The labels that a near miss must and may have; none where that depends on more."""
+    goal, name = base.episode.goal, base.episode.environment
+    known = NEAR_MISSES[name]
+    must, may = known.get(miss.kind) or known.get("*") or ("", "")
+    answer = miss.actions[-1].answer or {}
+    if name in LISTS:
+        may += " hallucinated_id premature_answer"  # not every product is looked up
+    if name in ("discovery", "substitution") and miss.kind == "one_extra":
+        if len(answer["product_ids"]) > goal["outputs"]:
+            must, may = "extra_item", may + " constraint_violated"
+        else:
+            must, may = "constraint_violated", may + " extra_item"
+    if name == "cart" and miss.kind == "sold_out_item":
+        early = [
+            step
+            for step, action in enumerate(miss.actions, 1)
+            if any(made.name == "cart_add" for made in action.tool_calls)
+        ]
+        if early[0] <= goal["sell_out"]["after_step"]:
+            # In the cart before it sold out; later it would be refused.
+            must = "stale_after_sellout"
+            may = (
+                "wrong_product wrong_variant extra_item missing_item wrong_quantity "
+                "not_checked_out hallucinated_id"
+            )
+    switch = goal.get("switch")
+    if name == "bundle" and switch and switch["kind"] == "budget":
+        may += " ignored_change_of_mind"  # the budget of before may have allowed it
+    if name in LISTS and switch and miss.kind in UNFIT and "order" not in _changes(goal):
+        may += " ignored_change_of_mind"  # it may miss no requirement but the changed one
+    if miss.kind == "duplicate_category":
+        may += " out_of_stock_recommended stale_after_sellout"  # of the second one
+    return must, may
+
+
+def _changes(goal: Mapping[str, Any]) -> set[str]:
+    """What of a wish a change of mind changes."""
+    wish = goal["switch"].get("wish", goal["switch"])
+    return {
+        key for key in ("requirements", "order") if wish.get(key, goal.get(key)) != goal.get(key)
+    }
+
+
+def journey_misses(base: Base) -> Iterator[Fault]:
+    """A near miss of one request of a journey; the rest of it is right."""
+    episode = base.episode
+    env = environment("journey")
     for miss in env.near_misses(episode.goal, episode.world, episode.axes, base.catalog):
-        must, may = known.get(miss.kind) or known.get("*") or ("", "")
-        if episode.environment in LISTS:
-            may += " hallucinated_id premature_answer"  # not every product is looked up
-        switch = episode.goal.get("switch")
-        if miss.kind == "over_budget" and switch and switch["kind"] == "budget":
-            may += " ignored_change_of_mind"  # the budget of before may have allowed it
-        if miss.kind == "duplicate_category":
-            may += " out_of_stock_recommended stale_after_sellout"  # of the second one
-        if must:
-            actions = with_asks(miss.actions, base.asks)
-            yield Fault(f"near miss: {miss.kind}", actions, labels(must), labels(may))
+        name, _, kind = miss.kind.partition(".")
+        must, may = NEAR_MISSES.get(name, {}).get(kind, ("", ""))
+        if miss.kind == "intent_dropped":
+            must, may = "intent_dropped", "turn_limit user_quit looped_calls"
+        if not must:
+            continue
+        # Only the first request's questions are asked, and lists need no look-up.
+        may += " never_asked_omitted_slot hallucinated_id premature_answer"
+        yield Fault(
+            f"near miss: {miss.kind}",
+            with_asks(miss.actions, base.asks),
+            labels(must),
+            labels(may),
+            refusal_undoes=kind in REFUSAL_UNDOES,
+        )
 
 
 def with_asks(actions: Sequence[Action], asks: tuple[ToolCall, ...]) -> list[Action]:
@@ -202,6 +295,8 @@ def with_asks(actions: Sequence[Action], asks: tuple[ToolCall, ...]) -> list[Act
 def broken(base: Base, draw_: Rng) -> Iterator[Fault]:
     """Ends that are no answer: unreadable output, illegal calls, broken-off logs, empty talk."""
     actions, turns = base.actions, base.episode.max_turns
+    journey = base.episode.environment == "journey"
+    dropped = labels("intent_dropped") if journey else frozenset()
     at = draw_.below(len(actions))
     yield Fault(
         "unreadable output",
@@ -228,7 +323,10 @@ def broken(base: Base, draw_: Rng) -> Iterator[Fault]:
         if cut + 2 <= turns and not base.omitted - base.session.stated:
             talk = [Action(text=text) for text in TALK]
             yield Fault(
-                "talk without work", [*actions[:cut], *talk], labels("user_quit"), step=cut + 2
+                "talk without work",
+                [*actions[:cut], *talk],
+                labels("user_quit") | dropped,
+                step=-1 if journey else cut + 2,
             )
         idle = [
             Action(tool_calls=(ToolCall("policy_search", {"query": f"question {n} of mine"}),))
@@ -237,9 +335,10 @@ def broken(base: Base, draw_: Rng) -> Iterator[Fault]:
         yield Fault(
             "turns run out",
             [*actions[:cut], *idle],
-            labels("turn_limit"),
+            labels("turn_limit") | dropped,
             labels("looped_calls stale_after_sellout"),
-            step=turns,
+            # A journey is lost with fewer turns than requests, a cart with fewer than writes.
+            step=-1 if base.episode.environment in ("cart", "journey") else turns,
         )
     if len(actions) + 3 <= turns:
         again = Action(tool_calls=(ToolCall(draw_.choice(FILLERS), {}),))
@@ -313,7 +412,11 @@ def cart(base: Base, draw_: Rng) -> Iterator[Fault]:
     wrong_count = edit_call(actions, at, changed)
     discount = labels("wrong_discount")
     if plain:
-        yield Fault("quantity", wrong_count, labels("wrong_quantity"), discount)
+        ordered = next(
+            (n for n, a in enumerate(actions, 1) for m in a.tool_calls if m.name == CHECKOUT), -1
+        )
+        yield Fault("quantity", wrong_count, labels("wrong_quantity"), discount, ordered)
+        yield from _unmended(base, wrong_count, "wrong_quantity", units)
     unseen = _unseen(base, draw_)
     if plain and unseen and not goal["checkout"]:
         more = ToolCall("cart_add", {"product_id": unseen})
@@ -333,12 +436,16 @@ def cart(base: Base, draw_: Rng) -> Iterator[Fault]:
             other = ToolCall("cart_add", {**arguments, "variant_id": draw_.choice(others)})
             wrong = edit_call(actions, at, other)
             yield Fault("variant", wrong, labels("wrong_variant"), discount)
-            yield from _unmended(base, wrong, "wrong_variant", discount)
+            yield from _unmended(base, wrong, "wrong_variant", units)
             if f"{item['key']}.variant" in base.omitted:
                 yield _unasked(base, wrong, "wrong_variant", discount)
     if plain and item and f"{item['key']}.quantity" in base.omitted:
         yield _unasked(base, wrong_count, "wrong_quantity", discount)
+    if any(made.name == "cart_apply_discount" for a in actions for made in a.tool_calls):
+        undiscounted = _without(actions, "cart_apply_discount")
+        yield Fault("discount forgotten", undiscounted, labels("wrong_discount"))
     if goal["checkout"]:
+        yield Fault("not ordered", _without(actions, CHECKOUT), labels("not_checked_out"))
         kept = [
             Action(
                 a.text,
@@ -352,6 +459,16 @@ def cart(base: Base, draw_: Rng) -> Iterator[Fault]:
         )
 
 
+def _without(actions: Sequence[Action], name: str) -> list[Action]:
+    """The actions without the calls of one tool."""
+    return _filled(
+        [
+            Action(a.text, tuple(made for made in a.tool_calls if made.name != name), a.answer)
+            for a in actions
+        ]
+    )
+
+
 def _filled(actions: Sequence[Action]) -> list[Action]:
     """Without steps that were left with nothing to do (they would be unreadable)."""
     look = (ToolCall("cart_view", {}),)
@@ -361,25 +478,27 @@ def _filled(actions: Sequence[Action]) -> list[Action]:
     ]
 
 
-def _unmended(
-    base: Base, wrong: Sequence[Action], label: str, may: frozenset[str]
-) -> Iterator[Fault]:
-    """A mistake that the customer points out, and that the agent leaves or mends."""
+def _unmended(base: Base, wrong: Sequence[Action], label: str, units: int) -> Iterator[Fault]:
+    """A mistake that the customer points out, and that the agent leaves, or mends by another."""
     last = wrong[-1]
-    if base.episode.goal["checkout"] or len(wrong) + 1 > base.episode.max_turns:
+    if base.episode.goal["checkout"] or len(wrong) + 2 > base.episode.max_turns:
         return
-    if not last.tool_calls:
-        head = list(wrong[:-1])
-    else:
-        head = [*wrong[:-1], Action(tool_calls=last.tool_calls)]
+    head = [*wrong[:-1], Action(tool_calls=last.tool_calls)] if last.tool_calls else wrong[:-1]
     asked = [*head, Action(text="Is that right so far?")]
     yield Fault(
         "mistake left as it was",
         [*asked, Action(answer={})],
         labels("ignored_correction") | {label},
-        may,
-        step=len(asked) + 1,
     )
+    adds = [made.arguments for a in wrong for made in a.tool_calls if made.name == "cart_add"]
+    if label == "wrong_quantity" and units > 1 and len(adds) == 1:
+        fewer = ToolCall("cart_set_quantity", {"line_id": "C1", "quantity": units - 1})
+        yield Fault(
+            "mistake replaced by another",
+            [*asked, Action(tool_calls=(fewer,), answer={})],
+            labels("wrong_quantity"),
+            step=len(asked) + 1,
+        )
 
 
 def _unasked(base: Base, wrong: Sequence[Action], label: str, may: frozenset[str]) -> Fault:
@@ -513,15 +632,11 @@ def returns(base: Base, draw_: Rng) -> Iterator[Fault]:
     )
 
 
-def journey(base: Base, draw_: Rng) -> Iterator[Fault]:
-    yield from ()
-
-
 ENVIRONMENT_FAULTS = {
     "bundle": lists,
     "cart": cart,
     "discovery": lists,
-    "journey": journey,
+    "journey": lambda base, draw_: iter(()),
     "policy": policy,
     "returns": returns,
     "substitution": lists,
@@ -587,7 +702,12 @@ class Tally:
         """Play one fault and hold its labels against what it must have."""
         session = play(Session(base.episode, base.catalog, record=False, trace=True), fault.actions)
         habit_only = fault.must <= HABITS
-        if session.score().passed != habit_only:
+        refused = fault.refusal_undoes and any(
+            TOOLS[name].writes and "error" in result
+            for step in session.trace
+            for (name, _), result in zip(step.calls, step.results, strict=False)
+        )
+        if session.score().passed != habit_only or refused:
             self.harmless += 1  # the fault was undone by chance, or broke more than it should
             return
         start = time.perf_counter()

@@ -34,6 +34,7 @@ class User:
         self.replies: Mapping[str, Any] = script.get("replies", {})
         self.persona: Mapping[str, Any] = script.get("persona") or {}
         self._switch: Mapping[str, Any] | None = script.get("switch")
+        self._changed: str | None = None
         self._order: list[str] = [key for key, slot in self.slots.items() if slot.opening]
         self.stated: set[str] = set(self._order)
         self._used: dict[str, int] = {}
@@ -45,6 +46,7 @@ class User:
         new.slots = dict(self.slots)
         new.nouns, new.replies, new.persona = self.nouns, self.replies, self.persona
         new._switch, new._names = self._switch, self._names
+        new._changed = self._changed
         new._order = list(self._order)
         new.stated = set(self.stated)
         new._used = dict(self._used)
@@ -58,6 +60,11 @@ class User:
     def left_out(self) -> list[Slot]:
         """The slots not stated so far, in script order."""
         return [slot for key, slot in self.slots.items() if key not in self.stated]
+
+    @property
+    def changed(self) -> str | None:
+        """Key of the slot that the customer has changed their mind about."""
+        return self._changed
 
     @property
     def switch_due(self) -> bool:
@@ -103,7 +110,7 @@ class User:
         if switch is None or step < switch["after_step"]:
             return None
         self._switch = None
-        key = switch["slot"]
+        key = self._changed = switch["slot"]
         slot = self.slots[key]
         self.slots[key] = replace(
             slot,
