@@ -201,6 +201,7 @@ def draw(
         raise DrawFailed(f"{environment_name} is not available on this catalog: {unavailable}")
     others = [difficulty(d, preset, **other) for other in paired if dict(other) != dict(axes or {})]
     reasons: list[str] = []
+    dead_end = ""
     for attempt in range(MAX_TRIES):
 
         def one_try(settings: Axes, attempt: int = attempt) -> tuple[Episode, Certificate] | str:
@@ -216,6 +217,8 @@ def draw(
             try:
                 episode = _draw_once(env, context, seed, settings)
             except Redraw as redraw:
+                nonlocal dead_end
+                dead_end = f"; the last dead end: {redraw}"
                 return f"draw:{redraw.axis}"
             if not certify_episode:
                 return episode, Certificate("", 0, {})
@@ -236,7 +239,7 @@ def draw(
     raise DrawFailed(
         f"no sound episode of {environment_name!r} at d = {d}, seed {seed}"
         f"{f', department {department!r}' if department else ''}{_set_by_hand(preset, axes)} "
-        f"in {MAX_TRIES} tries: {counted}"
+        f"in {MAX_TRIES} tries: {counted}{dead_end}"
     )
 
 

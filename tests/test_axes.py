@@ -308,6 +308,9 @@ def test_policy_clauses_change_what_is_asked(name, pair):
     lows, highs = pair("policy_clauses", name)
     goals = [[json.dumps(e.goal, sort_keys=True) for e in side] for side in (lows, highs)]
     assert sum(a != b for a, b in zip(*goals, strict=True)) >= len(SEEDS) // 2
+    if name == "policy":  # for returns see test_returns.py, which counts what decides
+        for value, side in zip(FAR_APART["policy_clauses"], (lows, highs), strict=True):
+            assert {len(episode.goal["turns_on"]) for episode in side} == {value}
 
 
 # --- and the rest stays still ----------------------------------------------------------------
