@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ecomkit.agents import actions_from
-from ecomkit.records import Verdict
-from ecomkit.replay import Session, Step
+from ecomkit.records import Action, Verdict
+from ecomkit.replay import SEARCH_TOOLS, Session, Step
 from ecomkit.seeds import canonical_json
 from ecomkit.tools import TOOLS
 
@@ -238,6 +238,25 @@ _UNAVAILABLE = re.compile(
 _ORDER_PLACED = re.compile(
     r"\border (?:is|was|has been|have been)?\s*placed|placed (?:the|your|an) order", re.IGNORECASE
 )
+
+
+_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
+_NO_CLAIM = re.compile(
+    r"\?\s*$|\b(?:if|in case|unless|whether|once|when|until|before|not yet|will be)\b"
+    r"|(?:not|n.t|never)\b[^.]{0,60}\bplaced",
+    re.IGNORECASE,
+)
+"""Sentences that ask or suppose and so claim nothing."""
+
+
+def _claims(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether a text states, in a sentence that neither asks nor supposes, what is looked for."""
+    if not pattern.search(text):
+        return False
+    return any(
+        pattern.search(sentence) and not _NO_CLAIM.search(sentence)
+        for sentence in _SENTENCES.split(text[:20_000])
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,7 +525,7 @@ def _claimed_unavailable(task: _Task) -> bool:
     state = task.state
     said = [step.action.text for step in task.trace if step.action is not None]
     said.append(str((state.answer or {}).get("message") or ""))
-    if not any(text and _UNAVAILABLE.search(text) for text in said):
+    if not any(text and _claims(_UNAVAILABLE, text) for text in said):
         return False
     delivered = _named(state.answer) | {line.product_id for line in state.world.cart}
     for order_id in state.order_steps:
@@ -521,7 +540,7 @@ def _claims_an_order(task: _Task) -> bool:
     message = (task.state.answer or {}).get("message")
     if not isinstance(message, str) or task.state.order_steps:
         return False
-    return _ORDER_PLACED.search(message) is not None
+    return _claims(_ORDER_PLACED, message)
 
 
 _JUDGED_BY = {"priority": "ranking", "budget": "within_budget", "discount_code": "total"}
@@ -587,7 +606,10 @@ def _plays_reference(session: Session) -> bool:
     for action in actions[-(session.max_turns - session.steps) :]:
         if session.done:
             break
-        session.step(action)
+        # It knows what to find; searching is for show, and an index may not be at hand.
+        kept = tuple(made for made in action.tool_calls if made.name not in SEARCH_TOOLS)
+        if kept or action.text or action.answer is not None:
+            session.step(Action(action.text, kept, action.answer))
     return session.score().passed
 
 

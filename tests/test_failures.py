@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ecomkit as ek
+from ecomkit import failures
 from ecomkit.agents import AGENTS, actions_from, play, run_actions, run_policy
 from ecomkit.attackers import ATTACKERS
 from ecomkit.envs import REGISTRY, environment
@@ -250,6 +251,90 @@ def test_a_log_that_stops_in_time_has_no_decisive_step(catalog):
     session = traced(episode, catalog, [Action(tool_calls=(ToolCall("order_list", {}),))])
     found = diagnose(session)
     assert found.labels == ("infra_error",) and found.first_decisive_step is None
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_the_stored_reference_serves_where_an_environment_recovers_nothing(
+    name, catalog, monkeypatch
+):
+    """The default of a new environment: the reference as it is, with the turns that are left."""
+    monkeypatch.setattr(type(environment(name)), "recover", lambda self, goal, state: None)
+    episode = draw(name, 2, 5, catalog, certify_episode=False).episode
+    session = traced(episode, catalog, [Action(text="Hello.", answer=None)])
+    assert can_pass(session.fork()) or session.max_turns < episode.par_turns + 1
+    session = traced(episode, catalog, [Action(text="Hm."), Action(text="Well.")])
+    assert session.termination == "quit" and 1 <= first_decisive_step(session) <= 2
+
+
+# --- what is claimed in words -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "claim"),
+    [
+        ("Sorry, the lamp is out of stock.", True),
+        ("I could not find the second one.", True),
+        ("We don't carry that any more. Anything else?", True),
+        ("It's no longer available, I'm afraid!", True),
+        ("What should I do if it is sold out?", False),
+        ("Is the blue one sold out?", False),
+        ("If it is sold out I'll take the other one.", False),
+        ("Everything is in stock.", False),
+        ("Here are your three picks.", False),
+    ],
+)
+def test_claims_that_something_cannot_be_had(text, claim):
+    assert failures._claims(failures._UNAVAILABLE, text) is claim
+
+
+@pytest.mark.parametrize(
+    ("text", "claim"),
+    [
+        ("Your order is placed.", True),
+        ("Done! I placed the order for you.", True),
+        ("The order has been placed. Thanks!", True),
+        ("I have not placed the order.", False),
+        ("Once the order is placed you get a mail.", False),
+        ("Shall the order be placed?", False),
+        ("All done.", False),
+    ],
+)
+def test_claims_that_an_order_was_placed(text, claim):
+    assert failures._claims(failures._ORDER_PLACED, text) is claim
+
+
+JUNK = ("\ud800", "", "W" * 200, "\x00", "🙂", "-1", "NaN")
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_hostile_answers_and_calls_are_diagnosed(name, catalog):
+    """Whatever passes the schemas is judged; nothing an agent says can stop the run."""
+    env = environment(name)
+    for d in (0, 7):
+        episode = draw(name, d, 6, catalog, certify_episode=False).episode
+        for number in range(40):
+            rng = bench.rng("junk", name, d, number)
+            session = traced(episode, catalog)
+            run_actions(session, actions_from(episode.reference)[: rng.below(4)])
+            while not session.done:
+                part = session.part.environment if session.part else env
+                answer = {}
+                for key, schema in part.answer_parameters["properties"].items():
+                    kind = schema.get("type")
+                    if kind == "array":
+                        answer[key] = [rng.choice(JUNK) for _ in range(rng.below(4))]
+                    elif kind == "boolean":
+                        answer[key] = rng.chance(0.5)
+                    elif kind == "number":
+                        answer[key] = rng.choice((0, -1.5, 10**17, 1e300))
+                    else:
+                        answer[key] = rng.choice(schema.get("enum", JUNK))
+                writes = ToolCall("cart_add", {"product_id": rng.choice(JUNK) or "x"})
+                calls = (writes,) if rng.chance(0.3) else ()
+                session.step(Action(rng.choice(JUNK), calls, answer))
+            found = diagnose(session)
+            if not session.score().passed:
+                assert found.labels and found.first_decisive_step
 
 
 # --- tracing and forks --------------------------------------------------------------------------
