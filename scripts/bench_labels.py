@@ -532,11 +532,13 @@ def lists(base: Base, draw_: Rng) -> Iterator[Fault]:
     stranger = _unseen(base, draw_)
     if stranger and ids:
         swapped = [*ids[:-1], stranger]
+        # The budget of before may have allowed the stranger's price.
+        budget = " ignored_change_of_mind" if base.episode.environment == "bundle" else ""
         yield Fault(
             "id never shown",
             answers(base, product_ids=swapped),
             labels("hallucinated_id wrong_product"),
-            labels("budget_exceeded"),
+            labels("budget_exceeded" + budget),
         )
     if len(ids) > 1:
         place = draw_.below(len(ids))
