@@ -442,7 +442,13 @@ class Log:
             if number < start.file:
                 continue
             here = start if number == start.file else Place(number)
-            yield from _file_batches(file, number, here, rows)
+            try:
+                yield from _file_batches(file, number, here, rows)
+            except TrajectoryError as error:
+                if len(self.files) == 1:
+                    raise
+                # One bad file of many is a row that says so.
+                yield Batch("rows", [error], Place(number + 1), str(file), count=1)
 
 
 def open_log(logs: Any) -> Log:
@@ -537,15 +543,18 @@ def _parquet_batches(file: Path, number: int, start: Place, rows: int) -> Iterat
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(file) as opened:
-            total = max(1, opened.metadata.num_rows)
-            share = file.stat().st_size / total
-            at = 0
-            for group in range(opened.num_row_groups):
-                count = opened.metadata.row_group(group).num_rows
-                if at + count <= start.at:
-                    at += count
-                    continue
+        opened = pq.ParquetFile(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _unreadable(file, error) from None
+    with opened:
+        share = file.stat().st_size / max(1, opened.metadata.num_rows)
+        at = 0
+        for group in range(opened.num_row_groups):
+            end = at + opened.metadata.row_group(group).num_rows
+            if end <= start.at:
+                at = end
+                continue
+            try:
                 for batch in opened.iter_batches(batch_size=rows, row_groups=[group]):
                     if at + batch.num_rows <= start.at:
                         at += batch.num_rows
@@ -554,18 +563,22 @@ def _parquet_batches(file: Path, number: int, start: Place, rows: int) -> Iterat
                         batch = batch.slice(start.at - at)
                         at = start.at
                     at += batch.num_rows
-                    sink = io.BytesIO()
-                    with pa.ipc.new_stream(sink, batch.schema) as out:
-                        out.write_batch(batch)
-                    size = int(batch.num_rows * share)
-                    payload = [sink.getvalue()]
-                    yield Batch(
-                        "arrow", payload, Place(number, at), str(file), 0, size, batch.num_rows
-                    )
-    except (pa.ArrowInvalid, OSError) as error:
-        raise TrajectoryError(
-            f"{file} is no readable parquet file: {str(error).splitlines()[0]}"
-        ) from None
+                    made = _arrow_batch(pa.Table.from_batches([batch]), Place(number, at))
+                    made.where, made.size = str(file), int(batch.num_rows * share)
+                    yield made
+            except (pa.ArrowInvalid, OSError) as error:
+                # A damaged group: its rows are counted, and the next one is read.
+                at = max(at, start.at)
+                while at < end:
+                    count = min(rows, end - at)
+                    at += count
+                    lost: list[Any] = [_unreadable(file, error)] * count
+                    size = int(count * share)
+                    yield Batch("rows", lost, Place(number, at), str(file), 0, size, count)
+
+
+def _unreadable(file: Path, error: Exception) -> TrajectoryError:
+    return TrajectoryError(f"{file} is no readable parquet file: {str(error).splitlines()[0]}")
 
 
 def _grouped(
@@ -637,13 +650,15 @@ def _inspect_rows(file: Path) -> Iterator[Any]:
     try:
         header = read_eval_log(str(file), header_only=True)
         # By the summaries, not by the ids planned: a run that broke has fewer samples.
-        for known in read_eval_log_sample_summaries(str(file)):
-            sample = read_eval_log_sample(str(file), id=known.id, epoch=known.epoch)
-            yield _inspect_row(sample, header)
-    except TrajectoryError:
-        raise
+        listed = read_eval_log_sample_summaries(str(file))
     except Exception as error:  # its reader raises many kinds
         raise TrajectoryError(f"{file} is no readable inspect_ai log: {error}") from None
+    for known in listed:
+        try:
+            sample = read_eval_log_sample(str(file), id=known.id, epoch=known.epoch)
+            yield _inspect_row(sample, header)
+        except Exception as error:
+            yield TrajectoryError(f"{file}, sample {known.id!r}: {str(error)[:200]}")
 
 
 def _inspect_row(sample: Any, header: Any) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from ecomkit.difficulty import Axes, axes_from
@@ -294,6 +295,9 @@ class Score:
 
 
 _JSON_COLUMNS = ("tools", "goal", "world", "user", "reference")
+# The tools are the same text in every episode of an environment, and are never written to.
+_READ: dict[str, Callable[[str | bytes], Any]] = dict.fromkeys(_JSON_COLUMNS, json.loads)
+_READ["tools"] = lru_cache(maxsize=32)(json.loads)
 
 EPISODE_COLUMNS: tuple[str, ...] = (
     "episode_id",
@@ -363,7 +367,7 @@ class Episode:
         for name in _JSON_COLUMNS:
             if isinstance(values[name], (str, bytes)):
                 try:
-                    values[name] = json.loads(values[name])
+                    values[name] = _READ[name](values[name])
                 except ValueError as error:
                     raise EpisodeError(
                         f"episode {row['episode_id']!r}: column {name!r} is not JSON ({error})"

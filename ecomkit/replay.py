@@ -710,7 +710,15 @@ class Session:
 
     def trajectory(self, agent: str = "", trial: int = 0) -> Trajectory:
         """The session so far as a trajectory in OpenAI chat form."""
-        return Trajectory(self.episode.episode_id, tuple(self.messages), agent, trial)
+        episode = self.episode
+        made_on = {
+            name: getattr(episode, name)
+            for name in ("generator_version", "catalog_hash", "search_hash")
+            if getattr(episode, name)
+        }
+        return Trajectory(
+            episode.episode_id, tuple(self.messages), agent, trial, metadata=made_on
+        )
 
     def _repr_html_(self) -> str:
         """For notebooks."""

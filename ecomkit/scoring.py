@@ -16,6 +16,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import active_children, get_context
@@ -26,13 +27,18 @@ from ecomkit import failures
 from ecomkit.actions import Unparseable, parse_action
 from ecomkit.episodes import GENERATOR_VERSION
 from ecomkit.episodeset import EpisodeSet
-from ecomkit.errors import CatalogError, EpisodeError, SearchUnavailable, TrajectoryError
+from ecomkit.errors import (
+    CatalogError,
+    EcomkitError,
+    EpisodeError,
+    SearchUnavailable,
+    TrajectoryError,
+)
 from ecomkit.readers import Batch, BrokenRun, Place, open_log, to_trajectory
 from ecomkit.records import Episode, Score, Trajectory
 from ecomkit.replay import Session
 from ecomkit.tools import constraints_from, resolve, validate
 from ecomkit.tools.catalog import find_category, find_department
-from ecomkit.trajectories import trajectory_from
 from ecomkit.verification import Tampered, Verify, follow
 
 if TYPE_CHECKING:
@@ -59,7 +65,8 @@ def score(
     """Replay a trajectory and score it.
 
     Args:
-        trajectory: a :class:`Trajectory` or a row with ``episode_id`` and ``messages``.
+        trajectory: a :class:`Trajectory` or a row of any format that
+            :func:`ecomkit.readers.to_trajectory` takes.
         episode: the episode it was played on.
         catalog: the episode's catalog.
         verify: ``writes`` takes the search results from the log, after checking each card
@@ -83,11 +90,25 @@ def score(
             raise EpisodeError(f"an episode is a row or an Episode, not {type(episode).__name__}")
         episode = Episode.from_row(episode)
     try:
-        trajectory = trajectory_from(trajectory)
-    except TrajectoryError as error:
-        return rejected("unreadable", str(error), episode)
+        trajectory = to_trajectory(trajectory)
+    except (TrajectoryError, RecursionError) as error:
+        return _unreadable(error, episode, diagnose)
+    if not trajectory.episode_id:
+        trajectory = replace(trajectory, episode_id=episode.episode_id)
     session = Session(episode, catalog, record=False, trace=diagnose)
     return _judge(session, trajectory, verify)
+
+
+def _unreadable(
+    error: TrajectoryError | RecursionError, episode: Episode | None, diagnose: bool
+) -> Score:
+    if isinstance(error, RecursionError):
+        return rejected("unreadable", "the row is nested too deeply", episode)
+    if not isinstance(error, BrokenRun):
+        return rejected("unreadable", str(error), episode)
+    known = Trajectory(error.episode_id, (), error.agent, error.trial)
+    found = rejected("unreadable", str(error), episode, known, termination="infra_error")
+    return replace(found, labels=("infra_error",) if diagnose else ())
 
 
 def _check_verify(verify: str) -> None:
@@ -251,15 +272,9 @@ class Scorer:
         """
         try:
             trajectory = to_trajectory(row)
-        except BrokenRun as error:
-            known = Trajectory(error.episode_id, (), error.agent, error.trial)
-            broken = rejected("unreadable", str(error), None, known, termination="infra_error")
-            labels = ("infra_error",) if self.diagnose else ()
-            return replace(broken, labels=labels), self._known(error.episode_id)
-        except TrajectoryError as error:
-            return rejected("unreadable", str(error)), None
-        except RecursionError:
-            return rejected("unreadable", "the row is nested too deeply"), None
+        except (TrajectoryError, RecursionError) as error:
+            episode = self._known(error.episode_id) if isinstance(error, BrokenRun) else None
+            return _unreadable(error, episode, self.diagnose), episode
         try:
             episode = self.episodes.match(trajectory)
         except EpisodeError as error:
@@ -545,10 +560,15 @@ def _in_processes(
                 if running:
                     future, batch = running.popleft()
                     yield future.result(), batch
-        except BaseException:
+        except BaseException as error:
             for process in set(active_children()) - others:
                 process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise EcomkitError(
+                    "a worker process died (out of memory?); run again to go on from the last "
+                    "part, with fewer workers"
+                ) from None
             raise
 
 

@@ -101,6 +101,8 @@ def _check_prompt(session: Session, prompt: Sequence[Mapping[str, Any]]) -> None
     opening = session.episode.prompt[-1]["content"]
     if said and text_of(said[-1]) != opening:
         raise Tampered("step 0: the customer's opening is not the episode's")
+    if len(said) > 1:
+        raise Tampered("step 0: the customer said something before the episode's opening")
     for message in prompt:
         if message.get("role") not in ("system", "developer", "user"):
             role = str(message.get("role"))[:40]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import random
 import resource
 import shutil
 import subprocess
@@ -21,6 +20,9 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from ecomkit.seeds import Rng
+from ecomkit.seeds import rng as make_rng
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = (0, 3, 6, 9, 12)
@@ -163,7 +165,7 @@ def nested(depth: int, kind: str) -> Any:
     return value
 
 
-def mutate(row: dict[str, Any], rng: random.Random) -> tuple[str, Any]:
+def mutate(row: dict[str, Any], rng: Rng) -> tuple[str, Any]:
     """(kind, line or object): one damaged copy of a trajectory's row."""
     row = copy.deepcopy(row)
     messages = row["messages"]
@@ -171,15 +173,15 @@ def mutate(row: dict[str, Any], rng: random.Random) -> tuple[str, Any]:
         ("cut_text", "cut", "drop", "double", "swap", "shuffle", "retype", "field", "column",
          "nest", "number", "arguments", "result", "reply", "name", "bytes")
     )  # fmt: skip
-    at = rng.randrange(len(messages))
+    at = rng.below(len(messages))
     message = messages[at]
     if kind == "cut_text":
         text = json.dumps(row)
-        return kind, text[: rng.randrange(len(text))].encode()
+        return kind, text[: rng.below(len(text))].encode()
     if kind == "bytes":
         data = bytearray(json.dumps(row).encode())
-        for _ in range(rng.randint(1, 8)):
-            data[rng.randrange(len(data))] = rng.choice((0, 10, 34, 92, 123, 125, 200, 255))
+        for _ in range(rng.between(1, 8)):
+            data[rng.below(len(data))] = rng.choice((0, 10, 34, 92, 123, 125, 200, 255))
         return kind, bytes(data).replace(b"\n", b" ")
     if kind == "cut":
         del messages[at:]
@@ -188,10 +190,10 @@ def mutate(row: dict[str, Any], rng: random.Random) -> tuple[str, Any]:
     elif kind == "double":
         messages.insert(at, copy.deepcopy(message))
     elif kind == "swap":
-        other = rng.randrange(len(messages))
+        other = rng.below(len(messages))
         messages[at], messages[other] = messages[other], messages[at]
     elif kind == "shuffle":
-        rng.shuffle(messages)
+        messages[:] = rng.shuffled(messages)
     elif kind == "retype":
         messages[at] = rng.choice(JUNK)
     elif kind == "field":
@@ -202,7 +204,7 @@ def mutate(row: dict[str, Any], rng: random.Random) -> tuple[str, Any]:
         row[rng.choice(names)] = copy.deepcopy(rng.choice(JUNK))
     elif kind == "nest":
         deep = nested(rng.choice((50, 900, 1000, 5000)), rng.choice(("list", "dict")))
-        if rng.random() < 0.5:
+        if rng.uniform() < 0.5:
             message["content"] = deep
         else:
             row[rng.choice(("messages", "metadata", "episode_id"))] = deep
@@ -216,7 +218,7 @@ def mutate(row: dict[str, Any], rng: random.Random) -> tuple[str, Any]:
             arguments = json.loads(function["arguments"])
             key = rng.choice([*arguments, "quantity"])
             arguments[key] = rng.choice((10**400, -(10**19), 1e400, 0.1, True, "1"))
-            function["arguments"] = json.dumps(arguments) if rng.random() < 0.8 else arguments
+            function["arguments"] = json.dumps(arguments) if rng.uniform() < 0.8 else arguments
         else:
             function["arguments"] = copy.deepcopy(rng.choice(JUNK))
     elif kind == "result" and message["role"] == "tool":
@@ -250,7 +252,7 @@ def hostile(folder: Path, count: int, verify: str) -> None:
     failed = set(plain.with_row_index("row").filter(~pl.col("passed"))["row"].to_list())
     with (folder / "trajectories.jsonl").open("rb") as file:
         rows = [json.loads(line) for n, line in enumerate(file) if n in failed]
-    rng = random.Random(4)
+    rng = make_rng("hostile", 4)
     kinds = Counter()
     log = folder / "hostile.jsonl"
     with log.open("wb") as out:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
-import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ecomkit.envs import REGISTRY
 from ecomkit.episodes import draw_episode
 from ecomkit.errors import CatalogError, EpisodeError, SearchUnavailable, TrajectoryError
 from ecomkit.records import Episode
+from ecomkit.seeds import rng
 from ecomkit.trajectories import write_trajectories
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,7 +145,7 @@ def test_another_version_or_catalog_is_refused_with_what_to_load(episodes, catal
     cases = [
         ({**row, "metadata": {"generator_version": "0.9"}}, episode, "generator_version 0.9"),
         ({**row, "metadata": {"catalog_hash": "ab" * 32}}, episode, "catalog_hash abab"),
-        ({**row, "generator_version": "0.9"}, episode, "generator_version 0.9"),
+        ({**row, "metadata": None, "generator_version": "0.9"}, episode, "generator_version 0.9"),
         (row, replace(episode, generator_version="0.9"), "generator version 0.9"),
         (row, replace(episode, catalog_hash="0" * 64), "was made on the catalog 000000"),
     ]
@@ -229,9 +229,9 @@ def test_hostile_logs(log, trajectories, episodes, catalog, tmp_path):
     damage = bench()
     scores = ek.score_many(trajectories, episodes, catalog)
     failed = [t.to_row() for t, ok in zip(trajectories, scores["passed"], strict=True) if not ok]
-    rng = random.Random(1)
+    draws = rng("hostile", 1)
     path = tmp_path / "hostile.jsonl"
-    lines = [damage.encode(damage.mutate(failed[n % len(failed)], rng)[1]) for n in range(900)]
+    lines = [damage.encode(damage.mutate(failed[n % len(failed)], draws)[1]) for n in range(900)]
     lines = [line if line.strip() else b"{\n" for line in lines]
     path.write_bytes(b"".join(lines))
     table = ek.score_many(path, episodes, catalog, diagnose=True)
@@ -239,6 +239,6 @@ def test_hostile_logs(log, trajectories, episodes, catalog, tmp_path):
     assert not table["passed"].any()
     assert "error" not in table["verdict"], table.filter(pl.col("verdict") == "error")["message"][0]
     assert len(set(table["verdict"])) >= 3
-    objects = [damage.mutate(failed[n % len(failed)], rng)[1] for n in range(300)]
+    objects = [damage.mutate(failed[n % len(failed)], draws)[1] for n in range(300)]
     found = ek.score_many(objects, episodes, catalog, verify="full")
     assert found.height == 300 and not found["passed"].any() and "error" not in found["verdict"]
