@@ -636,7 +636,7 @@ def _labels(scores: Scores) -> Section | None:
                 text = f"{percent(share)} ({counts[name]:,})" if name in counts else "·"
                 cells.append(Cell(text, heat=share))
             rows.append((Cell(label.replace("_", " ")), *cells))
-        heads = ("label", *(f"{name}, n {totals[name]:,}" for name in names))
+        heads = ("label", *(f"{name}, n\N{NO-BREAK SPACE}{totals[name]:,}" for name in names))
         grids.append(Grid(title, heads, tuple(rows)))
     if not grids[0].rows:
         lead = "No trajectory carries a label."

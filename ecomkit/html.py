@@ -17,7 +17,8 @@ TEXT_LIMIT = 4000
 """Characters shown of one text."""
 MESSAGE_LIMIT = 400
 """Messages shown of one conversation."""
-_ROWS, _COLUMNS, _DEPTH = 20, 9, 4
+_ROWS, _COLUMNS, _DEPTH = 20, 9, 8
+_REQUIREMENT = frozenset({"attribute", "op", "value"})
 
 STYLE = """
 .ek{--ek-line:rgba(128,128,128,.4);--ek-soft:rgba(128,128,128,.1);--ek-dim:#5a6068;
@@ -53,8 +54,11 @@ text-align:left;vertical-align:top;background:none;overflow-wrap:normal}
 .ek table.ek-t th{font-weight:600}
 .ek table.ek-t .ek-num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .ek details>summary{cursor:pointer}
-.ek dl.ek-d{display:grid;grid-template-columns:fit-content(45%) 1fr;gap:.1em .8em;margin:.2em 0}
-.ek dl.ek-d dt{color:var(--ek-dim)}.ek dl.ek-d dd{margin:0;min-width:0}
+.ek dl.ek-d{margin:.1em 0}.ek dl.ek-d>div{margin:.1em 0}
+.ek dl.ek-d dt{color:var(--ek-dim);font-weight:400;display:inline}
+.ek dl.ek-d dd{margin:0;display:inline}.ek dl.ek-d dd>*{margin-left:.9em}
+.ek dl.ek-d dd>span{margin-left:0}
+.ek ol.ek-list{margin:.1em 0;padding-left:1.2em}
 .ek ul.ek-list{margin:.2em 0;padding-left:1.2em}
 """
 
@@ -128,11 +132,14 @@ def value(data: Any, titles: Mapping[str, str] | None = None, depth: int = 0, ke
         )
     if isinstance(data, int | float):
         return _number(key, data)
+    if isinstance(data, Mapping) and data.keys() == _REQUIREMENT:
+        return _requirement(data)
     if depth >= _DEPTH:
         return f"<code>{esc(_json(data), 400)}</code>"
     if isinstance(data, Mapping):
         pairs = "".join(
-            f"<dt>{_label(name)}</dt><dd>{value(item, titles, depth + 1, str(name))}</dd>"
+            f"<div><dt>{_label(name)}:</dt> <dd>{value(item, titles, depth + 1, str(name))}</dd>"
+            "</div>"
             for name, item in list(data.items())[: 3 * _ROWS]
         )
         return f"<dl class='ek-d'>{pairs}</dl>"
@@ -149,6 +156,8 @@ def value(data: Any, titles: Mapping[str, str] | None = None, depth: int = 0, ke
 
 
 def _rows(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str] | None, depth: int) -> str:
+    if all(row.keys() == _REQUIREMENT for row in rows):
+        return "; ".join(_requirement(row) for row in rows[:_ROWS])
     names = list(dict.fromkeys(str(name) for row in rows[:_ROWS] for name in row))
     flat = not any(
         isinstance(item, Mapping | list | tuple) and item
@@ -170,6 +179,23 @@ def _rows(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str] | None, d
         if all(isinstance(row.get(name), int | float) for row in rows[:_ROWS])
     ]
     return table([_label(name) for name in names], cells, numeric=numeric)
+
+
+def _requirement(data: Mapping[str, Any]) -> str:
+    """A constraint in words: ``price ≤ $75.00``."""
+    name, bound = str(data["attribute"]), data["value"]
+    if isinstance(bound, list | tuple):
+        said = " to ".join(_plain(end, name) for end in bound[:2])
+    else:
+        said = _plain(bound, name)
+    sign = {"eq": "=", "le": "≤", "ge": "≥", "between": "from"}.get(str(data["op"]))
+    return f"{_label(name)} {sign or esc(data['op'], 40)} {said}"
+
+
+def _plain(data: Any, key: str) -> str:
+    if isinstance(data, int | float) and not isinstance(data, bool):
+        return _number(key, data)
+    return esc(data if isinstance(data, str) else _json(data), 200)
 
 
 def _number(key: str, number: float) -> str:
@@ -403,7 +429,19 @@ def goal(episode: Any, titles: Mapping[str, str] | None = None) -> str:
     """What the customer wants, in words and as the verifier reads it."""
     said = wishes(episode)
     words = f"<div class='ek-head'>What the customer wants</div>{said}" if said else ""
-    return f"{words}<div class='ek-head'>Goal</div>{value(episode.goal, titles)}"
+    return f"{words}<div class='ek-head'>Goal</div>{value(_filled(episode.goal), titles)}"
+
+
+def _filled(data: Any, depth: int = 0) -> Any:
+    """Without the names whose value is null or empty."""
+    if depth > _DEPTH:
+        return data
+    if isinstance(data, Mapping):
+        kept = {name: _filled(item, depth + 1) for name, item in data.items()}
+        return {n: item for n, item in kept.items() if not (item is None or item in ("", [], {}))}
+    if isinstance(data, list | tuple):
+        return [_filled(item, depth + 1) for item in data]
+    return data
 
 
 def episode(episode: Any) -> str:

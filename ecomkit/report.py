@@ -55,9 +55,12 @@ nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;padding:0;ma
 .ek table.ek-t td{white-space:nowrap}
 .ek table.ek-t td.text{white-space:normal;min-width:14rem;max-width:60ch}
 .ek table.ek-t th[scope=row]{font-weight:500;white-space:nowrap}
+@media (max-width:600px){.ek section table.ek-t th[scope=row]{white-space:normal;max-width:8.5rem;
+overflow-wrap:anywhere}}
 .ek section table.ek-t th[scope=row]{position:sticky;left:0;background:var(--bg);z-index:1}
 .ek .case table.ek-t th[scope=row]{position:static;background:none}
 .ek table.ek-t thead th{vertical-align:bottom}
+.grids{display:flex;flex-wrap:wrap;gap:0 2.5rem}.grids>details{flex:0 0 100%;min-width:0}
 .rest{color:var(--ek-dim);font-size:.9em}
 svg.bar{display:block;width:7.5rem;height:.7rem;overflow:visible}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));
@@ -230,6 +233,13 @@ def _cell(cell: Cell, span: tuple[float, float]) -> str:
             f"<td><b>{head}</b> <span class='rest'>{ends}</span>{bar(cell.estimate, span)}"
             f"<span class='rest'>n {count}</span></td>"
         )
+    figure, _, count = text.partition(" n ")
+    if count and count[0].isdigit():
+        head, _, ends = figure.partition(" ")
+        return (
+            f"<td><b>{head}</b> <span class='rest'>{ends}</span><br>"
+            f"<span class='rest'>n {count}</span></td>"
+        )
     if cell.heat is not None:
         share = round(45 * min(1.0, max(0.0, cell.heat)))
         shade = f" style='background:color-mix(in srgb,var(--c0) {share}%,transparent)'"
@@ -345,7 +355,7 @@ def _section(section: Section) -> str:
         parts.append(_legend(styles))
         drawn = "".join(_chart(chart, styles) for chart in section.charts)
         parts.append(f"<div class='charts'>{drawn}</div>")
-    parts += [_grid(grid) for grid in section.grids]
+    parts.append(f"<div class='grids'>{''.join(_grid(grid) for grid in section.grids)}</div>")
     return "".join(parts) + "</section>"
 
 
@@ -387,7 +397,10 @@ def _case(
         why = "decisive step: from here on it could not pass"
         talk = html.conversation(trajectory.messages, step, why)
         if step is None:
-            talk = "<p class='ek-dim'>No decisive step is known.</p>" + talk
+            said = "After its last step it could still have passed."
+            if not row["labels"]:
+                said = "No decisive step is known: the scores were made without --diagnose."
+            talk = f"<p class='ek-dim'>{said}</p>{talk}"
     wanted = (
         html.goal(episode, titles) + html.episode_facts(episode)
         if episode is not None

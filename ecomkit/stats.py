@@ -22,6 +22,9 @@ from ecomkit.seeds import mix64, seed_from
 MICROS = 1_000_000
 """Values are counted in millionths."""
 
+BOOTSTRAP_EPISODES = 1000
+"""With more episodes than this the bootstrap's limit is computed instead of drawn."""
+
 _GAMMA = 0x9E3779B97F4A7C15
 _CHUNK = 1 << 21
 _EXACT_WORK = 100_000_000
@@ -78,11 +81,7 @@ def wilson(passed: int, n: int, confidence: float = 0.95) -> Estimate:
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, 0)
     share = passed / n
-    middle = (passed + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(passed * (n - passed) / n + z * z / 4)
-    # At the ends the formula gives 0 and 1 up to rounding; say so exactly.
-    low = 0.0 if passed == 0 else max(0.0, middle - half)
-    high = 1.0 if passed == n else min(1.0, middle + half)
+    low, high = _wilson_ends(share, n, z)
     return Estimate(share, low, high, n, n)
 
 
@@ -93,7 +92,9 @@ def pooled(
 
     Whole episodes are drawn with replacement, and the figure is the sum of their totals over the
     sum of their counts (Efron & Tibshirani 1993, ch. 8). The percentiles are the expanded ones of
-    Hesterberg (2015, §4.1.2), which keep the coverage with few episodes.
+    Hesterberg (2015, §4.1.2), which keep the coverage with few episodes. With more than
+    :data:`BOOTSTRAP_EPISODES` the normal interval with the linearised variance of the ratio over
+    clusters (Cochran 1977, §6.3) is what the bootstrap comes to, and takes no draws.
 
     Args:
         totals: one number an episode: the sum of the values of its trajectories.
@@ -123,6 +124,9 @@ def pooled(
     # In a fixed order, so that the order of the rows changes nothing.
     order = np.lexsort((weights, sums))
     sums, weights = sums[order], weights[order]
+    if episodes > BOOTSTRAP_EPISODES:
+        half = _normal_quantile(confidence) * math.sqrt(_variance(sums / MICROS, weights))
+        return Estimate(value, value - half, value + half, n, episodes)
     drawn = np.empty(resamples)
     rows = max(1, _CHUNK // episodes)
     seed = seed_from("bootstrap", *key)
@@ -144,7 +148,9 @@ def pooled_share(
 
     With one trajectory an episode this is :func:`wilson`. Where every episode has the same rate,
     a bootstrap would claim certainty; then the interval is Wilson's over the *episodes*, which is
-    wider than it need be.
+    wider than it need be. With more than :data:`BOOTSTRAP_EPISODES` it is Wilson's with the
+    effective number of trials, which keeps to [0, 1] and covers near its ends (Franco, Little,
+    Louis & Slud 2019).
     """
     successes = np.asarray(passed, dtype=np.int64)
     trials = np.asarray(counts, dtype=np.int64)
@@ -158,6 +164,13 @@ def pooled_share(
     if same or episodes < 2:
         span = wilson(round(value * episodes), episodes, confidence)
         return Estimate(value, min(span.low, value), max(span.high, value), n, episodes)
+    if episodes > BOOTSTRAP_EPISODES:
+        order = np.lexsort((trials, successes))
+        spread = _variance(successes[order].astype(np.float64), trials[order])
+        effective = min(float(n), value * (1 - value) / spread)
+        z = _normal_quantile(confidence)
+        low, high = _wilson_ends(value, effective, z)
+        return Estimate(value, low, high, n, episodes)
     drawn = pooled(successes, trials, *key, resamples=resamples, confidence=confidence)
     return Estimate(value, max(0.0, drawn.low), min(1.0, drawn.high), n, episodes)
 
@@ -318,6 +331,22 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _check_counts(n: int, c: int, k: int) -> None:
     if k < 1 or not 0 <= c <= n:
         raise ValueError(f"needs k >= 1 and 0 <= c <= n; got n={n}, c={c}, k={k}")
+
+
+def _wilson_ends(share: float, n: float, z: float) -> tuple[float, float]:
+    middle = (share * n + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(n * share * (1 - share) + z * z / 4)
+    # At the ends the formula gives 0 and 1 up to rounding; say so exactly.
+    low = 0.0 if share == 0 else min(share, max(0.0, middle - half))
+    high = 1.0 if share == 1 else max(share, min(1.0, middle + half))
+    return low, high
+
+
+def _variance(totals: np.ndarray, counts: np.ndarray) -> float:
+    """The linearised variance of sum(totals) / sum(counts) over independent clusters."""
+    clusters, n = len(totals), int(counts.sum())
+    rest = totals - counts * (float(totals.sum()) / n)
+    return clusters / (clusters - 1) * float((rest * rest).sum()) / (n * n)
 
 
 def _normal_quantile(confidence: float) -> float:

@@ -179,3 +179,16 @@ def test_ids_are_named_by_what_the_log_showed():
     page = html.conversation(messages)
     assert page.count("Fast charger") == 2 and "$19.99" in page
     assert "Fast charger" in html.value({"want": "A1"}, html.product_titles(messages))
+
+
+def test_a_goal_reads_as_requirements():
+    goal = {
+        "requirements": [
+            {"attribute": "price_cents", "op": "le", "value": 7500},
+            {"attribute": "rating", "op": "between", "value": [4.0, 4.5]},
+            {"attribute": HOSTILE, "op": HOSTILE, "value": {HOSTILE: [HOSTILE]}},
+        ],
+        "empty": None,
+    }
+    text = read(html.value(goal)).text
+    assert "price ≤ $75.00; rating from 4 to 4.5; " in text

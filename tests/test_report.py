@@ -111,7 +111,7 @@ def test_figures_are_those_of_the_statistics_module(frame):
     steps = cells(grid(made, "efficiency", "Steps against par"))
     assert steps["reference"][0].startswith("1.00 ") and steps["empty"][0] == "–"
     labels = grid(made, "labels", "Failure labels by agent")
-    assert labels.heads[1:] == ("bad, n 18", "good, n 18")
+    assert labels.heads[1:] == ("bad, n\xa018", "good, n\xa018")
     for row in labels.rows:
         name = row[0].text.replace(" ", "_")
         bad = frame.filter(pl.col("agent") == "bad", pl.col("labels").list.contains(name))

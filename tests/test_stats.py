@@ -142,6 +142,22 @@ def test_pooled_mean_groups_by_episode():
     assert found.value == 0.25
 
 
+def test_many_episodes_give_what_the_bootstrap_comes_to(monkeypatch):
+    passed = [rng("many", i).below(5) for i in range(3000)]
+    counts = [4 + i % 2 for i in range(3000)]
+    for rule in (pooled, pooled_share):
+        exact = rule(passed, counts, "k")
+        monkeypatch.setattr(stats, "BOOTSTRAP_EPISODES", 10_000)
+        drawn = rule(passed, counts, "k")
+        monkeypatch.undo()
+        width = drawn.high - drawn.low
+        assert exact.low == pytest.approx(drawn.low, abs=0.04 * width)
+        assert exact.high == pytest.approx(drawn.high, abs=0.04 * width)
+        assert (exact.value, exact.n) == (drawn.value, drawn.n)
+    rare = pooled_share([1] + [0] * 2999, [4] * 3000)
+    assert 0 < rare.low < rare.value < rare.high < 0.001
+
+
 def test_no_interval_claims_certainty():
     assert pooled_share([4, 4, 4], [4, 4, 4]).low == wilson(3, 3).low
     assert pooled_share([2, 2], [4, 4]).low < 0.5 < pooled_share([2, 2], [4, 4]).high
@@ -267,7 +283,7 @@ def test_wilson_covers(n, p):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("episodes", "trials", "a", "b"),
-    [(30, 4, 2, 2), (100, 4, 0.5, 0.5), (100, 2, 1, 3), (200, 8, 4, 1)],
+    [(30, 4, 2, 2), (100, 4, 0.5, 0.5), (100, 2, 1, 3), (200, 8, 4, 1), (1001, 4, 0.1, 3)],
 )
 def test_the_clustered_bootstrap_covers(episodes, trials, a, b):
     def one(draw):
