@@ -113,6 +113,11 @@ def ablation(plan: Plan, axis: str, values: Sequence[float]) -> dict[str, Plan]:
     sets differ in what the axis moves and in nothing else. ``episode_id`` and ``seed`` say which
     episodes belong together: the ids differ in their last part, the seeds not at all.
 
+    What an axis moves can be the goal: ``constraints`` and the like do so by name; ``p_switch`` and
+    ``p_out_of_stock`` where a goal has to allow for a change of mind or a sell-out; ``max_turns``
+    and ``tool_budget`` where few calls leave room for short lists only. Words and search
+    (``p_missing``, ``p_noise``, ``search_depth``, ``p_distractor``) never do.
+
     Args:
         plan: what is drawn; its preset and axes stay as they are.
         axis: the axis to move.
