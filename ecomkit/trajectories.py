@@ -6,10 +6,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecomkit.errors import TrajectoryError
 from ecomkit.records import Trajectory
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COLUMNS = ("episode_id", "agent", "trial", "messages", "metadata")
 
@@ -131,9 +134,12 @@ def write_trajectories(trajectories: Iterable[Trajectory], path: str | Path) -> 
     return count
 
 
-def _write_parquet(trajectories: Iterable[Trajectory], path: Path) -> int:
+def arrow_schema() -> pa.Schema:
+    """The columns of a parquet file of trajectories, which TRL's ``SFTTrainer`` takes unmapped.
+
+    ``tools`` is JSON text, as in episodes: the tools that the agent was given, or null.
+    """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     call = pa.struct(
         [
@@ -151,22 +157,37 @@ def _write_parquet(trajectories: Iterable[Trajectory], path: Path) -> int:
             ("name", pa.string()),
         ]
     )
-    schema = pa.schema(
+    return pa.schema(
         [
             ("episode_id", pa.string()),
             ("agent", pa.string()),
             ("trial", pa.int32()),
             ("messages", pa.list_(message)),
+            ("tools", pa.string()),
             ("metadata", pa.string()),
         ]
     )
+
+
+def parquet_row(trajectory: Trajectory) -> dict[str, Any]:
+    """The row of a trajectory for :func:`arrow_schema`."""
+    row = trajectory.to_row()
+    row["metadata"] = json.dumps(row["metadata"], sort_keys=True)
+    tools = trajectory.tools
+    row["tools"] = tools if tools is None or isinstance(tools, str) else json.dumps(tools)
+    return row
+
+
+def _write_parquet(trajectories: Iterable[Trajectory], path: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = arrow_schema()
     count = 0
     with pq.ParquetWriter(path, schema) as writer:
         batch: list[dict[str, Any]] = []
         for trajectory in trajectories:
-            row = trajectory.to_row()
-            row["metadata"] = json.dumps(row["metadata"], sort_keys=True)
-            batch.append(row)
+            batch.append(parquet_row(trajectory))
             count += 1
             if len(batch) == 256:
                 writer.write_table(pa.Table.from_pylist(batch, schema))
