@@ -109,7 +109,8 @@ class Part:
         new.__dict__.update(self.__dict__)
         new.session = session
         new.world = session.world
-        new.user = self.user.copy()
+        if self.begun and self.answer is None:
+            new.user = self.user.copy()  # the others say nothing, or begin with a copy
         new.fired = dict(self.fired)
         new.order_steps = dict(self.order_steps)
         return new
@@ -438,7 +439,9 @@ class Session:
             self._say(said)
 
     def _begin(self, part: Part) -> None:
-        part.begun = True
+        if not part.begun:
+            part.begun = True
+            part.user = part.user.copy()  # a fork may begin it too
         self.part, self.user = part, part.user
 
     def _next_part(self) -> bool:

@@ -43,7 +43,7 @@ class User:
     def copy(self) -> User:
         """An independent customer who has said and heard the same so far."""
         new = User.__new__(User)
-        new.slots = dict(self.slots)
+        new.slots = self.slots  # never changed in place
         new.nouns, new.replies, new.persona = self.nouns, self.replies, self.persona
         new._switch, new._names = self._switch, self._names
         new._changed = self._changed
@@ -112,12 +112,13 @@ class User:
         self._switch = None
         key = self._changed = switch["slot"]
         slot = self.slots[key]
-        self.slots[key] = replace(
+        new = replace(
             slot,
             value=switch["value"],
             statement=switch.get("statement") or slot.statement,
             correction=switch.get("correction") or switch.get("statement") or slot.correction,
         )
+        self.slots = {**self.slots, key: new}  # the old ones may be a copy's
         self._state(key)
         return Reply(switch["text"], "elaborate", (key,))
 
