@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ecomkit.difficulty import LEVELS, difficulty
 from ecomkit.envs import environment
 from ecomkit.episodes import GENERATOR_VERSION, CellAudit, audit_policies, draw
-from ecomkit.errors import EpisodeError
+from ecomkit.errors import DrawFailed, EpisodeError
 from ecomkit.loading import load_catalog
 from ecomkit.records import Episode
 from ecomkit.seeds import canonical_json
@@ -313,13 +313,41 @@ def generate(
     return _join(out, parts, plan, shop, settings, unavailable)
 
 
+def _probe(name: str, plan: Plan, shop: Catalog) -> str | None:
+    """Why the first seed gives no sound episode at the ends of the plan's difficulties, if so.
+
+    An environment that a catalog cannot carry, such as substitutes in a shop of fifty products,
+    is left out and told, rather than stopping the others.
+    """
+    split = "train" if plan.train else "test"
+    for d in dict.fromkeys((plan.levels[0], plan.levels[-1])):
+        try:
+            draw(
+                name,
+                d,
+                0,
+                shop,
+                split=split,
+                department=plan.department,
+                preset=plan.preset,
+                axes=dict(plan.axes),
+                paired=[dict(other) for other in plan.paired],
+            )
+        except DrawFailed as error:
+            return str(error)
+    return None
+
+
 def _on_offer(plan: Plan, shop: Catalog) -> tuple[Plan, dict[str, str]]:
     """The plan with the environments that the catalog allows, and why it does not the others.
 
     Raises:
         EpisodeError: if none is left.
     """
-    reasons = {name: environment(name).available(shop) for name in plan.environments}
+    reasons = {
+        name: environment(name).available(shop) or _probe(name, plan, shop)
+        for name in plan.environments
+    }
     unavailable = {name: reason for name, reason in reasons.items() if reason}
     left = tuple(name for name in plan.environments if name not in unavailable)
     if not left:

@@ -18,6 +18,7 @@ import pytest
 
 import ecomkit as ek
 from ecomkit.envs import REGISTRY
+from ecomkit.envs.base import Redraw
 from ecomkit.errors import DrawFailed, EpisodeError, SearchUnavailable, UnknownName
 from ecomkit.generation import Plan, chunks_of, damaged_files, generate
 from ecomkit.records import EPISODE_COLUMNS
@@ -280,3 +281,19 @@ def test_a_language_model_may_phrase_the_customer(shop_folder, catalog, tmp_path
         # Frozen: replay needs no endpoint and gives the same words.
         session = ek.replay(row, catalog)
         assert session.reset().messages[1]["content"] == row["prompt"][1]["content"]
+
+
+def test_what_a_catalog_cannot_carry_is_told_and_left_out(shop_folder, tmp_path, monkeypatch):
+    from ecomkit.envs.tracking import Tracking
+
+    def nothing(self, context):
+        raise Redraw("order_history", "no order can be told from the others")
+
+    monkeypatch.setattr(Tracking, "draw", nothing)
+    catalog = shop_folder / "catalog"
+    plan = Plan(("cart", "tracking"), levels=(0, 3), train=2)
+    manifest = generate(catalog, tmp_path / "both", plan)
+    assert manifest["episodes"] == 4
+    assert "no order can be told" in manifest["unavailable"]["tracking"]
+    with pytest.raises(EpisodeError, match="nothing can be drawn"):
+        generate(catalog, tmp_path / "none", Plan(("tracking",), levels=(0,), train=2))
