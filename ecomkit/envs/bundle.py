@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
 
 MOST_ITEMS = 12
-LEAST_SHELF = 3
+LEAST_SHELF = 5
 """Products a category needs before anyone has a choice in it."""
 WIDE_SPLIT = 40
 """Sets of items from which a split can be made by the items alone."""
@@ -120,6 +120,9 @@ def round_amount(low: int, high: int) -> int:
     return -(-low // 100) * 100
 
 
+_NAMELESS = frozenset({"item", "thing", "product", "article"})
+
+
 # --- projects ------------------------------------------------------------------------------
 
 
@@ -144,6 +147,8 @@ def projects_of(catalog: Catalog) -> tuple[tuple[str, str, tuple[str, ...]], ...
             for category in categories
             if category in present
             and category not in catalog.deny_list
+            # Where an import names the thing "item", nobody could say which is meant.
+            and catalog.noun(category) not in _NAMELESS
             and len(catalog.rows(category=category)) >= LEAST_SHELF
         )
 
@@ -169,7 +174,7 @@ def projects_of(catalog: Catalog) -> tuple[tuple[str, str, tuple[str, ...]], ...
 # --- what fits -----------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16384)
 def shelf(
     catalog: Catalog, category: str, requirements: tuple[Constraint, ...]
 ) -> tuple[tuple[int, int], ...]:
@@ -201,7 +206,8 @@ def cheapest(
     return None
 
 
-def wishes(catalog: Catalog, row: int) -> list[tuple[Constraint, int]]:
+@lru_cache(maxsize=16384)
+def wishes(catalog: Catalog, row: int) -> tuple[tuple[Constraint, int], ...]:
     """What a customer may require of an item so that a product fits, with weights.
 
     Only what a product card shows: not what varies, nor what an import filled in by rule.
@@ -221,9 +227,44 @@ def wishes(catalog: Catalog, row: int) -> list[tuple[Constraint, int]]:
     out.extend(
         (Constraint("rating_count", "ge", x), 1) for x in (100, 1000) if product.rating_count >= x
     )
-    return [
+    return tuple(
         (constraint, weight) for constraint, weight in out if constraint.attribute not in hidden
+    )
+
+
+def telling(
+    catalog: Catalog,
+    now: Sequence[tuple[int, int]],
+    row: int,
+    have: Sequence[Constraint],
+) -> list[tuple[Constraint, int]]:
+    """What may be required so that ``row`` of the shelf ``now`` fits and its cheapest does not:
+    a requirement that one meets by saving alone would be none."""
+    cheap = catalog.product_at(now[0][1])
+    taken = {constraint.attribute for constraint in have}
+    return [
+        (constraint, weight)
+        for constraint, weight in wishes(catalog, row)
+        if constraint.attribute not in taken and not constraint.holds(cheap)
     ]
+
+
+def selects(now: Sequence[Any], after: Sequence[Any]) -> bool:
+    """Whether a requirement leaves a choice, and at most three in five: no luck meets it."""
+    return 2 <= len(after) and len(after) * 5 <= len(now) * 3
+
+
+@lru_cache(maxsize=4096)
+def tells_apart(catalog: Catalog, category: str) -> bool:
+    """Whether anything can be required of a category, as far as a few of its products tell."""
+    now = shelf(catalog, category, ())
+    if len(now) < LEAST_SHELF:
+        return False
+    return any(
+        selects(now, shelf(catalog, category, (constraint,)))
+        for _, row in now[1 :: max(1, len(now) // 24)]
+        for constraint, _ in telling(catalog, now, row, ())
+    )
 
 
 # --- the goal ------------------------------------------------------------------------------
@@ -358,37 +399,30 @@ class Bundle(Environment):
         """The items, with as many requirements among them as the axis says, at most two each."""
         catalog = context.catalog
         chosen: list[list[Constraint]] = [[] for _ in categories]
+        count = min(context.axes.constraints, 2 * len(categories))
+        places = [n for n, one in enumerate(categories) if tells_apart(catalog, one)]
+        if 2 * len(places) < count:
+            return None
         tries = 0
-        for _ in range(min(context.axes.constraints, 2 * len(categories))):
+        for _ in range(count):
             while True:
                 tries += 1
                 if tries > 12 * len(categories):
                     return None
-                place = rng.below(len(categories))
+                place = rng.choice(places)
                 have = chosen[place]
                 if len(have) == 2:
                     continue
                 now = shelf(catalog, categories[place], tuple(have))
                 if len(now) < 3:
                     continue
-                # The cheapest one must not do, or the requirement would be met by saving.
-                row = now[1 + rng.below(len(now) - 1)][1]
-                cheap = catalog.product_at(now[0][1])
-                taken = {c.attribute for c in have}
-                options = [
-                    (constraint, weight)
-                    for constraint, weight in wishes(catalog, row)
-                    if constraint.attribute not in taken and not constraint.holds(cheap)
-                ]
+                options = telling(catalog, now, now[1 + rng.below(len(now) - 1)][1], have)
                 if not options:
                     continue
                 new = rng.weighted([c for c, _ in options], [w for _, w in options])
-                # At most three in five may do, or luck would meet it.
-                left = len(shelf(catalog, categories[place], (*have, new)))
-                if left < 2 or left * 5 > len(now) * 3:
-                    continue
-                have.append(new)
-                break
+                if selects(now, shelf(catalog, categories[place], (*have, new))):
+                    have.append(new)
+                    break
         return [
             {
                 "key": f"item{number}",
@@ -861,7 +895,7 @@ def _in_split(what: Any, split: str) -> bool:
 
 
 QUESTION = (
-    "What items do you need for it? What is your total budget for everything? Which brand should "
+    "What is on your list? What is your total budget for everything? Which brand should "
     "each of them be? What rating should they have? How many reviews should they have? How soon "
     "should they ship? Which color should they be? Which size should they be? Which material, "
     "connector, form, finish, skin type or age range should they have? Which wattage or screen "

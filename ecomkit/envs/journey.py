@@ -8,13 +8,13 @@ its own environment, at the moment of its answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ecomkit.difficulty import Axes
+from ecomkit.difficulty import Axes, difficulty
 from ecomkit.envs.base import (
     AgentView,
     Draft,
@@ -29,8 +29,9 @@ from ecomkit.envs.base import (
     State,
 )
 from ecomkit.envs.history import draw_history
+from ecomkit.errors import SearchUnavailable
 from ecomkit.records import Action, Check, Slot, Verdict
-from ecomkit.seeds import Rng, seed_from
+from ecomkit.seeds import Rng, rng, seed_from
 from ecomkit.user import NOTHING_SEEN, Review
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ ACCOUNT_KEEPERS: tuple[tuple[str, ...], ...] = (("returns",), ("tracking", "poli
 that there is one account, one clock and one set of rules."""
 MISSES_EACH = 4
 """Near misses tried for each intent, of different kinds."""
-DRAWS_EACH = 10
+DRAWS_EACH = 30
+STRICT_DRAWS = 8
+SMALL_SHOP = 2_000
+"""Products below which an environment is tried before it counts as one that can be drawn."""
 
 
 ASIDES: dict[str, tuple[str, ...]] = {
@@ -84,8 +88,36 @@ def others() -> dict[str, Environment]:
 
 @lru_cache(maxsize=16)
 def on_offer(catalog: Catalog) -> tuple[str, ...]:
-    """The environments that can be drawn on a catalog."""
-    return tuple(name for name, env in others().items() if env.available(catalog) is None)
+    """The environments that can be drawn on a catalog; on a small one each is tried."""
+    return tuple(
+        name
+        for name, env in others().items()
+        if env.available(catalog) is None
+        and (len(catalog) >= SMALL_SHOP or _drawable(env, catalog))
+    )
+
+
+def _drawable(env: Environment, catalog: Catalog) -> bool:
+    """Whether an easy and a hard episode come of a few tries each."""
+    for d in (0, 6, 12):
+        for seed in range(6):
+            context = DrawContext(
+                catalog=catalog,
+                axes=difficulty(d, p_switch=0.0),
+                difficulty=d,
+                split="train",
+                rng=rng("drawable", env.name, d, seed),
+            )
+            try:
+                env.draw(context)
+            except Redraw:
+                continue
+            except SearchUnavailable:
+                return True
+            break
+        else:
+            return False
+    return True
 
 
 def apart(names: Sequence[str], group: int) -> list[str]:
@@ -97,21 +129,59 @@ def apart(names: Sequence[str], group: int) -> list[str]:
 # --- one world out of several ----------------------------------------------------------------
 
 
-def named_categories(catalog: Catalog, value: Any) -> set[str]:
-    """Categories that a JSON value names, or of which it names a product."""
-    found: set[str] = set()
+def named(value: Any, wanted: Callable[[str], bool]) -> Iterator[str]:
+    """Texts of a JSON value under the keys that are ``wanted``, at any depth."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if key == "category" and isinstance(inner, str):
-                found.add(inner)
-            elif key.endswith("product_id") and isinstance(inner, str):
-                found.add(catalog.product_at(catalog.row(inner)).category)
+            if isinstance(inner, str):
+                if wanted(key):
+                    yield inner
             else:
-                found |= named_categories(catalog, inner)
+                yield from named(inner, wanted)
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            found |= named_categories(catalog, inner)
-    return found
+            yield from named(inner, wanted)
+
+
+def named_products(value: Any) -> set[str]:
+    """Product ids in a JSON value."""
+    return set(named(value, lambda key: key.endswith("product_id")))
+
+
+def named_categories(catalog: Catalog, value: Any) -> set[str]:
+    """Categories that a JSON value names, or of which it names a product."""
+    found = set(named(value, lambda key: key == "category"))
+    return found | {catalog.product(one).category for one in named_products(value)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Concerns:
+    """Categories that a task is about, those of the pages viewed for it, and those of which
+    something sells out in it."""
+
+    about: frozenset[str]
+    viewed: frozenset[str]
+    sold: frozenset[str]
+
+    @classmethod
+    def of(cls, catalog: Catalog, draft: Draft) -> _Concerns:
+        about = frozenset(named_categories(catalog, draft.goal))
+        gone = {v for event in draft.world.get("events", ()) for v in event.get("variant_ids", ())}
+        sold = {
+            catalog.product(one).category
+            for one in (named_products(draft.goal) if gone else ())
+            if any(variant.variant_id in gone for variant in catalog.variants(one))
+        }
+        visits = named_categories(catalog, draft.world.get("visit_history", ()))
+        return cls(about, frozenset(visits), frozenset(sold) if sold or not gone else about)
+
+    def goes_with(self, other: _Concerns, strict: bool) -> bool:
+        """Whether neither can change what is right in the other."""
+        mine, theirs = self.about | self.viewed, other.about | other.viewed
+        if strict:
+            return mine.isdisjoint(theirs)
+        touchy = self.viewed | self.sold, other.viewed | other.sold
+        return touchy[0].isdisjoint(theirs) and touchy[1].isdisjoint(mine)
 
 
 def moved(clock: str, by: Any) -> str:
@@ -210,8 +280,9 @@ class Journey(Environment):
         count = intent_count(context.difficulty)
         groups = range(len(ACCOUNT_KEEPERS))
         pools = [apart(on_offer(catalog), group) for group in groups]
-        names = rng.sample(rng.choice([pool for pool in pools if len(pool) >= count]), count)
-        drafts = self._draw_parts(context, names)
+        pool = rng.choice([pool for pool in pools if len(pool) >= count])
+        drafts = self._draw_parts(context, rng.shuffled(pool), count)
+        names = list(drafts)
         for name, says in ASIDES.items():
             if name in drafts:
                 drafts[name][0].slots.append(
@@ -249,38 +320,43 @@ class Journey(Environment):
 
     @staticmethod
     def _draw_parts(
-        context: DrawContext, names: Sequence[str]
+        context: DrawContext, names: Sequence[str], count: int
     ) -> dict[str, tuple[Draft, DrawContext]]:
-        """A task of each kind. No two are about the same category, so that what happens to one
-        never changes the other; the first named is of the scenario's department."""
+        """``count`` tasks of the kinds named first, of later ones where one can't be drawn.
+
+        No two are about the same category, so that what happens to one never changes the other;
+        where the shop is too small for that, they keep out of each other's way as they must. The
+        first is of the scenario's department.
+        """
         environments = others()
         # The subject changes instead of the mind.
         axes = replace(context.axes, p_switch=0.0)
-        taken: set[str] = set()
         out: dict[str, tuple[Draft, DrawContext]] = {}
-        for place, name in enumerate(names):
-            why = Redraw("constraints", "two requests would be about the same things")
+        taken: list[_Concerns] = []
+        why = Redraw("constraints", "too few kinds of request")
+        for name in names:
+            if len(out) == count:
+                break
             for attempt in range(DRAWS_EACH):
                 inner = replace(
                     context,
                     axes=axes,
                     rng=context.rng.child("intent", name, attempt),
-                    department=context.department if place == 0 else None,
+                    department=None if out else context.department,
                 )
                 try:
                     draft = environments[name].draw(inner)
                 except Redraw as redraw:
                     why = redraw
                     continue
-                about = named_categories(
-                    context.catalog, [draft.goal, draft.world.get("visit_history", ())]
-                )
-                if taken.isdisjoint(about):
-                    taken |= about
+                mine = _Concerns.of(context.catalog, draft)
+                if all(mine.goes_with(one, attempt < STRICT_DRAWS) for one in taken):
+                    taken.append(mine)
                     out[name] = draft, inner
                     break
-            else:
-                raise why
+                why = Redraw("constraints", "two requests would be about the same things")
+        if len(out) < count:
+            raise why
         return out
 
     @staticmethod
@@ -412,18 +488,6 @@ class Journey(Environment):
             {"intents": details},
         )
 
-    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
-        """What helps the request talked about; what was answered wrongly stays wrong."""
-        parts, part = state.parts, state.part  # type: ignore[attr-defined]
-        open_parts = [one for one in parts if one.answer is None]
-        if not all(one.verdict().passed for one in parts if one.answer is not None):
-            return []
-        plan: list[Action] | None = part.environment.recover(part.intent.goal, part)
-        left = state.max_turns - state.steps
-        if plan is not None and len(plan) + len(open_parts) - 1 > left:
-            return []
-        return plan
-
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         """Asked of the intent talked about, never of the journey as a whole."""
         return NOTHING_SEEN
@@ -437,16 +501,19 @@ class Journey(Environment):
                 yield from part.environment.labels(part.intent.goal, part, part.verdict())
 
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
-        """The way out of the intent talked about, if all that are answered are right."""
+        """What helps the request talked about; what was answered wrongly stays wrong."""
         session: Any = state
-        if any(part.answer is not None and not part.verdict().passed for part in session.parts):
+        open_parts = [part for part in session.parts if part.answer is None]
+        if not all(p.verdict().passed for p in session.parts if p.answer is not None):
             return []
         part, episode = session.part, session.episode
-        way = part.environment.recover(part.intent.goal, part)
-        if way is not None:
-            return list(way)
-        stored = self._references(goal, episode.world, episode.axes, session.catalog)[part.number]
-        return stored[min(part.steps, len(stored) - 1) :]
+        plan: list[Action] | None = part.environment.recover(part.intent.goal, part)
+        if plan is None:
+            lists = self._references(goal, episode.world, episode.axes, session.catalog)
+            stored = lists[part.number]
+            plan = stored[min(part.steps, len(stored) - 1) :]
+        left = session.max_turns - session.steps
+        return plan if len(plan) + len(open_parts) - 1 <= left else []
 
     def progress(self, goal: Mapping[str, Any], state: State) -> float:
         parts = state.parts  # type: ignore[attr-defined]
