@@ -719,9 +719,7 @@ class Session:
             for name in ("generator_version", "catalog_hash", "search_hash")
             if getattr(episode, name)
         }
-        return Trajectory(
-            episode.episode_id, tuple(self.messages), agent, trial, metadata=made_on
-        )
+        return Trajectory(episode.episode_id, tuple(self.messages), agent, trial, metadata=made_on)
 
     def _repr_html_(self) -> str:
         """For notebooks."""

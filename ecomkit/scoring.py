@@ -51,7 +51,7 @@ VERDICTS = ("valid", "tampered", "search_drift", "unreadable", "unknown_episode"
 every card is true (``verify="full"``). ``error``: the kit itself failed on the row; a defect."""
 
 KEPT_SESSIONS = 256
-PART_ROWS = 4096
+PART_ROWS = 1024
 
 
 def score(
@@ -141,10 +141,17 @@ def _judge(session: Session, trajectory: Trajectory, verify: Verify) -> Score:
         return rejected("unreadable", reason, episode, trajectory, session.steps)
     if drift:
         engine = session.context.search
-        hashes = f"index {engine.hash[:12]}" if engine is not None else "no index"
-        drift += f"; the cards are true: played with another index than {hashes} (loaded)"
-        if episode.search_hash:
-            drift += f" or {episode.search_hash[:12]} (the episode's)"
+        played = trajectory.metadata.get("search_hash")
+        known = [
+            ("loaded", engine.hash if engine is not None else ""),
+            ("the episode's", episode.search_hash),
+            ("the log's", played if isinstance(played, str) else ""),
+        ]
+        hashes = ", ".join(f"{name} {value[:12]}" for name, value in known if value)
+        drift += (
+            f"; every card is true, so another index was searched ({hashes}): load that one, or "
+            "take the results as logged with verify='writes'"
+        )
         return rejected("search_drift", drift, episode, trajectory, session.steps)
     broke = trajectory.metadata.get("error")
     if not session.done and isinstance(broke, str) and broke:

@@ -7,8 +7,9 @@ compared with what the log has. Only search results may be taken from the log, e
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ecomkit.actions import Unparseable, parse_action
 from ecomkit.errors import SearchUnavailable, TrajectoryError, UnknownProduct
@@ -16,6 +17,9 @@ from ecomkit.records import Action
 from ecomkit.replay import Said, Session
 from ecomkit.tools import PAGE_SIZE, resolve
 from ecomkit.tools import run as run_tool
+
+if TYPE_CHECKING:
+    from ecomkit.catalog import Catalog
 
 Verify = Literal["writes", "full"]
 
@@ -67,7 +71,7 @@ def follow(
     first = turns[0] if turns else count
     _check_prompt(session, messages[:first])
     silent = actions_only and first + len(turns) == count
-    log = _SearchLog(session, verify)
+    log = _Between(session, verify)
     turns.append(count)
     for position, end in zip(turns, turns[1:], strict=False):
         if session.done:
@@ -83,7 +87,7 @@ def follow(
             session.step(action)
         except _Cut:
             return log.drift
-        _compare(session, logged, position + 1, end == count)
+        log.compare(logged, position + 1, end == count)
     return log.drift
 
 
@@ -154,8 +158,9 @@ def _in_call_order(action: Any, logged: Sequence[Mapping[str, Any]]) -> list[Map
     return found
 
 
-class _SearchLog:
-    """The logged results of one step's searches, checked as the session asks for them."""
+class _Between:
+    """What a log has between two steps: its search results, checked as the session asks for
+    them, and the rest, compared with what the session said."""
 
     def __init__(self, session: Session, verify: Verify) -> None:
         self.session = session
@@ -164,11 +169,14 @@ class _SearchLog:
         self._tools: list[Mapping[str, Any]] = []
         self._position = 0
         self._last = False
+        self._taken: set[int] = set()
+        self._kit_text = True
 
     def read(self, logged: Sequence[Mapping[str, Any]], position: int, last: bool) -> None:
         """Take the messages after the assistant message at ``position``."""
         self._tools = [message for message in logged if message.get("role") == "tool"]
         self._position, self._last = position, last
+        self._taken.clear()
 
     def result(self, place: int, tool: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """The result to take for a call: the logged one, if it can be true."""
@@ -180,7 +188,14 @@ class _SearchLog:
                 f"step {session.steps}: the result of {tool} is missing "
                 f"after message {self._position}"
             )
-        have = parsed(self._tools[place].get("content"))
+        content = self._tools[place].get("content")
+        if not self.full and tool == "catalog_search" and isinstance(content, str):
+            known = read_kit_results(session.catalog, content)
+            if known is not None:
+                self._taken.add(place)
+                return known
+        have = parsed(content)
+        self._taken.add(place)
         where = f"step {session.steps} (message {self._position + 1 + place}), {tool}"
         if not isinstance(have, dict):
             raise Tampered(f"{where}: the result is no object")
@@ -197,6 +212,78 @@ class _SearchLog:
             if not self.drift:
                 self.drift = f"{where}: {path or 'result'} {what}"
         return have
+
+    def compare(self, logged: Sequence[Mapping[str, Any]], position: int, last: bool) -> None:
+        """Hold logged tool results and replies against the recomputed ones.
+
+        A log may leave out what the session said at its very end.
+        """
+        session = self.session
+        said: list[Said] = session.said
+        place = -1
+        for offset, (have, want) in enumerate(zip(logged, said, strict=False)):
+            role = have.get("role")
+            if role != want.role:
+                where = f"step {session.steps} (message {position + offset})"
+                raise Tampered(f"{where}: role is {str(role)[:40]!r}, replay gives {want.role!r}")
+            content = have.get("content")
+            if role == "user":
+                if text_of(content) != want.content:
+                    where = f"step {session.steps} (message {position + offset})"
+                    raise Tampered(f"{where}: the customer did not say that; {_said(want.content)}")
+                continue
+            place += 1
+            if place in self._taken:
+                continue  # the result was taken from this very message
+            if self._kit_text and content == _ENCODE(want.content):
+                continue
+            found = parsed(content)
+            if found != want.content:
+                # Rarely: a result with tuples, which JSON has not.
+                true = json.loads(json.dumps(want.content))
+                if found != true:
+                    where = f"step {session.steps} (message {position + offset}), {want.tool}"
+                    path, what = difference(found, true)
+                    raise Tampered(f"{where}: {path or 'result'} {what}")
+            self._kit_text = False  # written otherwise: comparing text is of no use here
+        if len(logged) > len(said):
+            where = f"step {session.steps} (message {position + len(said)})"
+            raise Tampered(f"{where}: replay gives no such message")
+        if len(logged) < len(said) and not (session.done or last):
+            missing = said[len(logged)].role
+            raise TrajectoryError(
+                f"step {session.steps}: a {missing} message is missing at {position + len(logged)}"
+            )
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+_CARD_ID = re.compile(r'\{"product_id": "([^"\\]+)"')
+_HEAD, _TAIL = '{"results": [', '}], "page": '
+
+
+def read_kit_results(catalog: Catalog, content: str) -> dict[str, Any] | None:
+    """Search results as the kit writes them, held against the catalog without parsing the cards.
+
+    The cards' true text is remembered and compared; the dicts returned are shared, for reading
+    only. None if the text is not to the letter what a true result would be: then it has to be
+    parsed and checked field by field.
+    """
+    end = content.rfind(_TAIL)
+    if end < 0 or not content.startswith(_HEAD):
+        return None
+    names = _CARD_ID.findall(content, 0, end)
+    if not 0 < len(names) <= PAGE_SIZE or len(set(names)) < len(names):
+        return None
+    try:
+        cards = [catalog.shared_card(name) for name in names]
+        if content[len(_HEAD) : end + 1] != ", ".join([catalog.card_text(n) for n in names]):
+            return None
+        rest = json.loads("{" + content[end + 4 :])
+    except (UnknownProduct, ValueError, RecursionError):
+        return None
+    if not rest.keys() <= _SEARCH_KEYS or "results" in rest:
+        return None
+    return {"results": cards, **rest}
 
 
 def check_cards(
@@ -254,43 +341,6 @@ def check_cards(
         if card != true_card:
             path, what = difference(card, true_card)
             raise Tampered(f"{at}.{path} {what}")
-
-
-def _compare(
-    session: Session, logged: Sequence[Mapping[str, Any]], position: int, last: bool
-) -> None:
-    """Hold logged tool results and replies against the recomputed ones.
-
-    A log may leave out what the session said at its very end.
-    """
-    said: list[Said] = session.said
-    for offset, (have, want) in enumerate(zip(logged, said, strict=False)):
-        role = have.get("role")
-        if role != want.role:
-            where = f"step {session.steps} (message {position + offset})"
-            raise Tampered(f"{where}: role is {str(role)[:40]!r}, replay gives {want.role!r}")
-        content = have.get("content")
-        if role == "user":
-            if text_of(content) != want.content:
-                where = f"step {session.steps} (message {position + offset})"
-                raise Tampered(f"{where}: the customer did not say that; {_said(want.content)}")
-            continue
-        found = parsed(content)
-        if found != want.content:
-            # Rarely: a result with tuples, which JSON has not.
-            true = json.loads(json.dumps(want.content))
-            if found != true:
-                where = f"step {session.steps} (message {position + offset}), {want.tool}"
-                path, what = difference(found, true)
-                raise Tampered(f"{where}: {path or 'result'} {what}")
-    if len(logged) > len(said):
-        where = f"step {session.steps} (message {position + len(said)})"
-        raise Tampered(f"{where}: replay gives no such message")
-    if len(logged) < len(said) and not (session.done or last):
-        missing = said[len(logged)].role
-        raise TrajectoryError(
-            f"step {session.steps}: a {missing} message is missing at {position + len(logged)}"
-        )
 
 
 def _said(text: str) -> str:

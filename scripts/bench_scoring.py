@@ -26,6 +26,7 @@ from ecomkit.seeds import rng as make_rng
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = (0, 3, 6, 9, 12)
+RUNS = 3
 AGENTS = ("honest", "reference", "naive", "everything")
 
 
@@ -85,10 +86,17 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def speed(folder: Path, verify: str, diagnose: bool = False) -> float:
-    """Trajectories a second of processor time, averaged over the environments: each by itself.
+def forget_searches(engine: Any) -> None:
+    """Empty the engine's memory, so that a second run searches as the first did."""
+    for memo in (engine._results, engine._queries, engine._filtered):
+        memo.clear()
 
-    Processor time is what one core would take; a shared machine's clock says nothing.
+
+def speed(folder: Path, verify: str, diagnose: bool = False) -> float:
+    """Trajectories a second of processor time: the same number of each environment, one by one.
+
+    Processor time is what one core would take, and of RUNS runs the best is taken: on a shared
+    machine the clock, and any one run, say more of the neighbours than of the code.
     """
     import polars as pl
 
@@ -107,9 +115,14 @@ def speed(folder: Path, verify: str, diagnose: bool = False) -> float:
         log.write_bytes(b"".join(found[:half]))
         ek.score_many(log, folder / "episodes", shop, verify=verify, diagnose=diagnose)
         log.write_bytes(b"".join(found[half:]))
-        start = time.process_time()
-        table = ek.score_many(log, folder / "episodes", shop, verify=verify, diagnose=diagnose)
-        seconds.append((time.process_time() - start) / table.height)
+        times = []
+        for _ in range(RUNS):
+            if verify == "full":
+                forget_searches(shop.search_engine)
+            start = time.process_time()
+            table = ek.score_many(log, folder / "episodes", shop, verify=verify, diagnose=diagnose)
+            times.append((time.process_time() - start) / table.height)
+        seconds.append(min(times))
         good = table.filter(pl.col("agent").is_in(["honest", "reference"]))
         assert good["passed"].all(), good.filter(~pl.col("passed"))["message"][:3].to_list()
         label = f"{verify}{', with labels' if diagnose else ''}: {name}, {table.height:,} logs"

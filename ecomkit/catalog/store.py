@@ -815,6 +815,7 @@ class Catalog:
         )
         self._varied = frozenset(v[0] for v in self._varying if len(v) == 1 and v[0] in _TYPED)
         self._cards: dict[str, dict[str, Any]] = {}
+        self._card_texts: dict[str, str] = {}
         self._products: dict[int, Product] = {}
         self._variants: dict[int, tuple[Variant, ...]] = {}
         self._rows: dict[tuple[str | None, str | None], np.ndarray] = {}
@@ -1038,6 +1039,16 @@ class Catalog:
             if len(self._cards) >= 16_384:
                 self._cards.clear()
             self._cards[product_id] = found
+        return found
+
+    def card_text(self, product_id: str) -> str:
+        """:meth:`shared_card` as ``json.dumps(card, ensure_ascii=False)`` writes it, remembered."""
+        found = self._card_texts.get(product_id)
+        if found is None:
+            found = json.dumps(self.shared_card(product_id), ensure_ascii=False)
+            if len(self._card_texts) >= 16_384:
+                self._card_texts.clear()
+            self._card_texts[product_id] = found
         return found
 
     def varying_at(self, row: int) -> tuple[str, ...]:
