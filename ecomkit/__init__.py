@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ecomkit.records import Trajectory as Trajectory
     from ecomkit.replay import Session as Session
     from ecomkit.replay import replay as replay
+    from ecomkit.report import report as report
     from ecomkit.scoring import score as score
     from ecomkit.scoring import score_file as score_file
     from ecomkit.scoring import score_many as score_many
@@ -46,6 +47,7 @@ _HOME = {
     "play": "agents",
     "score": "scoring",
     "score_many": "scoring",
+    "report": "report",
     "score_file": "scoring",
     "Session": "replay",
     "Action": "records",

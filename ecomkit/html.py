@@ -347,12 +347,14 @@ def _call(call: Any, titles: Mapping[str, str]) -> str:
     arguments = _loaded(function.get("arguments"))
     if isinstance(arguments, Mapping):
         inner = ", ".join(
-            f"{esc(name, 60)}=<b>{esc(_json(item), 1000)}</b>{_named(item, titles)}"
+            f"<span class='ek-dim'>{esc(name, 60)}=</span>{esc(_json(item), 1000)}"
+            f"{_named(item, titles)}"
             for name, item in list(arguments.items())[:40]
         )
     else:
         inner = esc(arguments, 1000)
-    return f"<div class='ek-call'>→ <code>{esc(function.get('name'), 80)}({inner})</code></div>"
+    name = esc(function.get("name"), 80)
+    return f"<div class='ek-call'>→ <code><b>{name}</b>({inner})</code></div>"
 
 
 def _named(item: Any, titles: Mapping[str, str]) -> str:
@@ -375,6 +377,11 @@ def _result(message: Mapping[str, Any]) -> str:
         )
         return f"<span class='ek-who'>{name}</span>{short}"
     counts = [
+        esc(content[key], 100) if key != "price_cents" else value(content[key], key=key)
+        for key in ("title", "price_cents", "order_id", "status")
+        if isinstance(content.get(key), str | int)
+    ]
+    counts += [
         f"{len(item)} {_label(key)}"
         for key, item in list(content.items())[:20]
         if isinstance(item, list | tuple)
@@ -474,6 +481,10 @@ def score_table(score: Any) -> str:
         ["ended", esc(ended, 200)],
         ["steps", f"{score.steps}, {score.effective_steps} counted (par {score.par_turns})"],
     ]
+    if score.labels:
+        pairs.append(["labels", esc(", ".join(score.labels).replace("_", " "), 600)])
+    if score.first_decisive_step is not None:
+        pairs.append(["decisive step", esc(score.first_decisive_step, 20)])
     if score.message:
         pairs.append(["message", esc(score.message, 600)])
     head = table(["", ""], pairs, esc(score.episode_id, 200)).replace(

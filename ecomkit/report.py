@@ -55,8 +55,8 @@ nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;padding:0;ma
 .ek table.ek-t td{white-space:nowrap}
 .ek table.ek-t td.text{white-space:normal;min-width:14rem;max-width:60ch}
 .ek table.ek-t th[scope=row]{font-weight:500;white-space:nowrap}
-@media (max-width:600px){.ek section table.ek-t th[scope=row]{white-space:normal;max-width:8.5rem;
-overflow-wrap:anywhere}}
+@media (max-width:600px){.ek section table.ek-t th[scope=row]{white-space:normal;
+min-width:6.5rem;max-width:9rem;overflow-wrap:break-word}.ek table.ek-t td.text{min-width:9rem}}
 .ek section table.ek-t th[scope=row]{position:sticky;left:0;background:var(--bg);z-index:1}
 .ek .case table.ek-t th[scope=row]{position:static;background:none}
 .ek table.ek-t thead th{vertical-align:bottom}
@@ -244,7 +244,7 @@ def _cell(cell: Cell, span: tuple[float, float]) -> str:
         share = round(45 * min(1.0, max(0.0, cell.heat)))
         shade = f" style='background:color-mix(in srgb,var(--c0) {share}%,transparent)'"
         return f"<td{shade if share else ''}>{text}</td>"
-    return f"<td class='text'>{text}</td>" if len(text) > 40 else f"<td>{text}</td>"
+    return f"<td class='text'>{text}</td>" if len(cell.text) > 24 else f"<td>{text}</td>"
 
 
 def _grid(grid: Grid) -> str:
