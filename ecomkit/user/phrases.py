@@ -328,6 +328,16 @@ PAIRS: dict[tuple[str, str], tuple[Pair, ...]] = {
         ("with {v} as the {name}", "have {v} as the {name}"),
         ("with {v} for the {name}", "come with {v} {name}"),
     ),
+    ("any", "yes"): (
+        ("with {name}: yes", "have {name}: yes"),
+        ("with a yes for {name}", "say yes for {name}"),
+        ("with yes under {name}", "say yes under {name}"),
+    ),
+    ("any", "no"): (
+        ("with {name}: no", "have {name}: no"),
+        ("with a no for {name}", "say no for {name}"),
+        ("with no under {name}", "say no under {name}"),
+    ),
 }
 
 # Frames of a sentence that states one requirement. {n} noun, {some} "a lamp", {f} fragment,
@@ -708,6 +718,16 @@ OPEN_ONE: dict[str, tuple[str, ...]] = {
         "Sadly my pick is out of stock. What else is there if I want {x}?",
     ),
 }
+OPEN_ONE["journey.cart"] = (
+    "Could you put {x} in my cart?",
+    "Please add {x} to my cart.",
+    "Can you find me {x} and put {it} in my cart?",
+    "Looking for {x}, please add {it} to my cart.",
+    "I'd like {x} in my cart, please.",
+    "Please put {x} in the cart for me.",
+    "I want to buy {x}, so please put {it} in my cart.",
+    "Could you add {x} to the cart?",
+)
 OPEN_ONE["bundle"] = (
     "I need {x}.",
     "To begin with, I need {x}.",
@@ -784,8 +804,41 @@ OPEN_SEVERAL: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
             "To begin with, I'd like {x}.",
         ),
     ),
+    "journey.cart": (
+        (
+            "Could you put {x} in my cart?",
+            "Please add {x} to my cart.",
+            "I'd like {x} in my cart.",
+            "A few things for my cart: {x}.",
+            "Can you put {x} in the cart for me?",
+            "My cart should hold {x}.",
+            "Please fill my cart with {x}.",
+            "Into my cart, please: {x}.",
+        ),
+        (
+            "Could you put these in my cart?",
+            "Please add these to my cart:",
+            "I'd like these in my cart:",
+            "These should go into my cart:",
+            "For my cart, please:",
+            "Can you fill my cart with the following?",
+            "Put these in the cart for me, please:",
+            "What I want in my cart:",
+        ),
+        (
+            "I'd like a few things in my cart. First, {x}.",
+            "Please fill my cart. To start with, {x}.",
+            "Some things for my cart, please. First of all, {x}.",
+            "Could you put a few things in my cart? First, {x}.",
+            "My cart is still empty. I'd like {x} in it.",
+            "Please put {x} in my cart first.",
+            "Let's fill my cart, starting with {x}.",
+            "A few things should go into my cart. First, {x}.",
+        ),
+    ),
 }
-"""Environment → frames for several things in one sentence, above a list, and for the first one."""
+"""Environment → frames for several things in one sentence, above a list, and for the first one.
+In a journey the cart is always named, so that it is clear what is to be done."""
 NEXT_ITEM: tuple[str, ...] = (
     "Then I need {x}.",
     "I also need {x}.",

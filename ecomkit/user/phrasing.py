@@ -205,7 +205,8 @@ def _text_rows(attribute: str, op: str, raw: str) -> tuple[Sequence[P.Pair], dic
     elif (attribute, op) not in P.PAIRS:
         name = attribute.replace("_", " ")
         sort = name.rsplit(" ", 1)[-1] in ("type", "style", "theme", "design", "kind", "version")
-        return P.PAIRS["any", "sort" if sort else "eq"], {"v": text, "name": name}
+        answer = text.casefold() if text.casefold() in ("yes", "no") else ""
+        return P.PAIRS["any", answer or ("sort" if sort else "eq")], {"v": text, "name": name}
     thing = text if is_plural(text) or last in ("foam", "oil") else f"{article(text)} {text}"
     if attribute == "finish_type" or attribute == "connector_type":
         thing = f"{article(text)} {text}"
