@@ -21,6 +21,7 @@ from ecomkit.errors import EcomkitError, EpisodeError, TrajectoryError
 from ecomkit.trajectories import read_rows, trajectory_from
 
 if TYPE_CHECKING:
+    from ecomkit.catalog import Catalog
     from ecomkit.records import Episode
 
 TRAJECTORY_SUFFIXES = (".jsonl", ".json", ".ndjson", ".parquet")
@@ -99,6 +100,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--diagnose", action="store_true", help="also why each failed and at which step"
     )
     score.set_defaults(run=_score)
+    info = commands.add_parser("info", help="what a catalog, embeddings or episodes hold")
+    info.add_argument("path", help="folder or Hub id")
+    info.add_argument("--revision", help="branch, tag or commit, for a Hub id")
+    info.add_argument(
+        "--catalog", metavar="FOLDER", help="check that it belongs to this catalog (or Hub id)"
+    )
+    info.set_defaults(run=_info)
     tell = commands.add_parser("report", help="scores as a page: rates, failures, conversations")
     tell.add_argument(
         "scores",
@@ -210,6 +218,20 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _info(arguments: argparse.Namespace) -> int:
+    from ecomkit.hub import describe
+    from ecomkit.loading import check_fit, kind_at
+
+    for line in describe(arguments.path, arguments.revision):
+        print(line)
+    if arguments.catalog:
+        _, manifest = kind_at(arguments.path, arguments.revision)
+        catalog = ecomkit.load_catalog(arguments.catalog, search=False)
+        check_fit(manifest, catalog)
+        print(f"fits the catalog {catalog.name} ({catalog.hash[:12]}…)")
+    return 0
+
+
 def _score(arguments: argparse.Namespace) -> int:
     from ecomkit.scoring import score_file
 
@@ -217,6 +239,7 @@ def _score(arguments: argparse.Namespace) -> int:
     if arguments.verify == "full":
         search = arguments.search or True
     catalog = ecomkit.load_catalog(arguments.catalog, search)
+    _check_fit(arguments.episodes, catalog)
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(arguments.out) if arguments.out else Path(scratch) / "scores.parquet"
         with _bar() as told:
@@ -234,6 +257,16 @@ def _score(arguments: argparse.Namespace) -> int:
             raise TrajectoryError(f"{arguments.path} holds no trajectory")
         _summary(out)
     return 0
+
+
+def _check_fit(path: str, catalog: Catalog) -> None:
+    """Say it before anything is scored if the episodes were made on another catalog."""
+    from ecomkit.loading import check_fit, kind_at
+    from ecomkit.releases import is_hub_id
+
+    if is_hub_id(path) or (Path(path) / "manifest.json").exists():
+        _, manifest = kind_at(path)
+        check_fit(manifest, catalog)
 
 
 @contextmanager

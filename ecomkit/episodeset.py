@@ -55,13 +55,9 @@ class EpisodeSet:
             self._take(source)
 
     def _open_folder(self, source: str | os.PathLike[str], revision: str | None) -> None:
-        from ecomkit.errors import CatalogError
-        from ecomkit.loading import _local
+        from ecomkit.loading import local_folder
 
-        try:
-            self.folder = _local(source, revision, "episode set")
-        except CatalogError as error:
-            raise EpisodeError(str(error)) from None
+        self.folder = local_folder(source, "episodes", revision)
         self._files = sorted(self.folder.rglob("*.parquet"))
         self._files = [f for f in self._files if ".parts" not in f.parts]
         if not self._files:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecomkit import cards, releases
 from ecomkit.errors import EcomkitError, HubError
+from ecomkit.loading import configs_of, kind_at
 from ecomkit.releases import ERRORS, REBUILT, Listed, damage, kind_of, listed_files, read_manifest
 
 if TYPE_CHECKING:
@@ -531,3 +532,77 @@ def _tag_target(api: HfApi, repo_id: str, tag: str | None) -> str:
         return ""
     refs = api.list_repo_refs(repo_id, repo_type="dataset")
     return next((str(ref.target_commit) for ref in refs.tags if ref.name == tag), "")
+
+
+# ----------------------------------------------------------------------------------- looking
+
+
+def describe(path: str | os.PathLike[str], revision: str | None = None) -> list[str]:
+    """What a folder or a Hub dataset holds, as lines of text; only its manifest is fetched.
+
+    Raises:
+        EcomkitError: if it is none of the three datasets.
+    """
+    kind, manifest = kind_at(path, revision)
+    listed = listed_files(manifest)
+    size = sum(file.size for file in listed.values())
+    facts: list[tuple[str, object]] = [("kind", kind)]
+    if kind == "catalog":
+        source = manifest.get("source")
+        how = source.get("kind", "") if isinstance(source, Mapping) else ""
+        facts += [
+            ("name", manifest["name"]),
+            ("made", how + (f" from {source['name']}" if how == "import" and source else "")),
+            ("products", f"{manifest['size']:,}"),
+            ("hash", manifest["hash"]),
+            ("never to be sold", ", ".join(manifest["deny_list"]) or "nothing"),
+        ]
+    elif kind == "embeddings":
+        encoder, index = manifest["encoder"], manifest.get("index") or {}
+        facts += [
+            ("products", f"{manifest['rows']:,} of {manifest['dims']} dimensions, int8"),
+            ("encoder", f"{encoder['kind']} ({encoder['name']})"),
+            ("index", ", ".join(f"{key} {value}" for key, value in index.items()) or "none"),
+            ("hash", manifest["hash"]),
+            ("catalog hash", manifest["catalog_hash"]),
+        ]
+    else:
+        facts += [
+            ("episodes", f"{manifest['episodes']:,}"),
+            ("generator version", manifest["generator_version"]),
+            ("catalog hash", manifest["catalog_hash"]),
+            ("search hash", manifest["search_hash"]),
+        ]
+    facts.append(("files", f"{len(listed)}, {size / 1e6:,.1f} MB"))
+    if manifest.get("license"):
+        facts.append(("licence", manifest["license"]))
+    if releases.is_hub_id(path):
+        facts += _revisions(str(path), revision)
+    lines = [f"{name:<18}{value}" for name, value in facts]
+    if kind == "episodes":
+        lines += ["", *_cells(manifest)]
+    return lines
+
+
+def _revisions(repo_id: str, revision: str | None) -> list[tuple[str, object]]:
+    _, folder = releases.hub_manifest(repo_id, "", revision)
+    out: list[tuple[str, object]] = [("revision", f"{revision or 'main'} ({folder.name})")]
+    try:
+        names = [name for name, _ in releases.revisions(repo_id)]
+    except releases.hub_errors():
+        return out
+    return [*out, ("revisions", ", ".join(names))]
+
+
+def _cells(manifest: Mapping[str, Any]) -> list[str]:
+    """Episodes by config and split."""
+    configs = configs_of(manifest)
+    splits = sorted({split for sizes in configs.values() for split in sizes})
+    width = max(map(len, configs)) + 2
+    head = "config".ljust(width) + "".join(f"{split:>7}" for split in splits)
+    rows = [
+        config.ljust(width)
+        + "".join(f"{sizes[s].rows:>7,}" if s in sizes else "      –" for s in splits)
+        for config, sizes in configs.items()
+    ]
+    return [head, *rows]

@@ -58,7 +58,7 @@ def load_catalog(
     """
     from ecomkit.catalog import open_catalog
 
-    folder = _local(path, revision, "catalog")
+    folder = local_folder(path, "catalog", revision)
     try:
         catalog = open_catalog(folder, check=check)
     except CatalogError:
@@ -81,7 +81,7 @@ def load_catalog(
 
     if is_hub_id(search):
         _check_embeddings(str(search), search_revision, catalog)
-    place = _local(search, search_revision, "embeddings")
+    place = local_folder(search, "embeddings", search_revision)
     try:
         catalog.search_engine = open_search(place, catalog, check=check)
     except IndexDamaged:
@@ -113,14 +113,21 @@ def _catalog_hash_of(folder: Path) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _local(path: str | os.PathLike[str], revision: str | None, kind: str) -> Path:
-    """The folder itself, or a snapshot of the Hub dataset with that id, whole."""
+def local_folder(path: str | os.PathLike[str], kind: str, revision: str | None = None) -> Path:
+    """The folder itself, or a snapshot of the Hub dataset with that id, with all that it lists.
+
+    Sizes are compared after a download; of episodes, which nothing else checks, checksums too.
+
+    Raises:
+        EcomkitError: of the kind's own class, if there is none.
+    """
     if is_hub_id(path):
-        return fetch(str(path), kind, revision, lambda name: True, sums=False)
+        return fetch(str(path), kind, revision, lambda name: True, sums=kind == "episodes")
     folder = Path(path)
     if folder.is_dir():
         return folder
-    raise CatalogError(f"no {kind} at {str(path)!r}: the folder does not exist")
+    failure = EpisodeError if kind == "episodes" else CatalogError
+    raise failure(f"no {kind} at {str(path)!r}: the folder does not exist")
 
 
 def load_episodes(
@@ -163,9 +170,7 @@ def load_episodes(
     else:
         folder = Path(path)
         if not folder.is_dir():
-            raise EpisodeError(
-                f"cannot read episodes at {str(path)!r}: the folder does not exist"
-            )
+            raise EpisodeError(f"cannot read episodes at {str(path)!r}: the folder does not exist")
         manifest = _folder_manifest(folder)
         _check_names(manifest, environment, names)
         if check:
@@ -241,8 +246,9 @@ def check_fit(
 
 def _marks(episodes: Any) -> set[tuple[str, str]]:
     """(catalog hash, generator version) of all episodes."""
-    if isinstance(episodes, Mapping):
-        return {(str(episodes["catalog_hash"]), str(episodes["generator_version"]))}
+    if isinstance(episodes, Mapping):  # a manifest; embeddings have no generator
+        version = str(episodes.get("generator_version", GENERATOR_VERSION))
+        return {(str(episodes.get("catalog_hash") or episodes.get("hash")), version)}
     if hasattr(episodes, "column_names"):
         columns = episodes.select_columns(["catalog_hash", "generator_version"])
         return {(row["catalog_hash"], row["generator_version"]) for row in columns}
@@ -257,11 +263,9 @@ def _marks(episodes: Any) -> set[tuple[str, str]]:
 def _check_hash(catalog_hash: str, catalog: Catalog) -> None:
     if catalog_hash == catalog.hash:
         return
-    message = (
-        f"the episodes were made on catalog {catalog_hash[:12]}…, this one is {catalog.hash[:12]}…"
-    )
+    message = f"made on catalog {catalog_hash[:12]}…, this one is {catalog.hash[:12]}…"
     if catalog.origin is None:
-        raise CatalogError(f"{message}; load the catalog that they were made on")
+        raise CatalogError(f"{message}; load the one it was made on")
     repo_id, commit = catalog.origin
     fits = revision_with(repo_id, "hash", catalog_hash)
     raise CatalogError(
