@@ -158,7 +158,8 @@ def _several(draft: Draft, context: DrawContext) -> tuple[str, dict[str, Any]]:
     first = ""
     script: dict[str, Any] = {"slots": [], "nouns": {}, "switch": None, "intents": []}
     for number, (name, part, inner) in enumerate(draft.parts, start=1):
-        opening, own = put_into_words(part, inner, name, greet=number == 1)
+        frames = f"journey.{name}" if name == "cart" else name
+        opening, own = put_into_words(part, inner, frames, greet=number == 1)
         first = first or opening
         leads = [rng.child(n, number).choice(pool) for n, pool in enumerate(_LEADS)]
         for slot in own.pop("slots"):

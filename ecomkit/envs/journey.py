@@ -60,16 +60,6 @@ ASIDES: dict[str, tuple[str, ...]] = {
         "Tell me one good one for each of these.",
         "I'd like one recommendation apiece.",
     ),
-    "cart": (
-        "Please put that in my cart.",
-        "That should go into my cart.",
-        "I'd like that in my cart, please.",
-        "Could you fill my cart with that?",
-        "Just put everything in the cart for me.",
-        "Please see to it that my cart has all that.",
-        "Add that to the cart, please.",
-        "Into the cart with it, please.",
-    ),
 }
 """What a customer with several requests adds, so that it is clear what is to be done."""
 
