@@ -971,7 +971,8 @@ def _audit(facts: Mapping[str, Any]) -> list[str]:
         "",
     ]  # fmt: skip
     if facts.get("audit_table"):
-        lines += ["Played again with attackers that try to earn reward (`scripts/audit.py`):", ""]
+        said = "Played again with attackers that try to earn reward (scripts/audit.py)"
+        lines += [f"<details><summary>{said}</summary>", ""]
         lines += table(
             ["environment", "group", "policy", "attempts", "passed", "mean reward", "best"],
             [
@@ -981,6 +982,7 @@ def _audit(facts: Mapping[str, Any]) -> list[str]:
             ],
             "   rrrr",
         )  # fmt: skip
+        lines += ["</details>", ""]
     return lines
 
 

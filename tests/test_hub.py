@@ -1,11 +1,14 @@
 """Publishing and loading back by name, with the real clients against a stand-in for the Hub.
 
 The clients read their settings when they are imported, so that each runs in a process of its own.
+``ECOMKIT_CLIENT_PYTHON`` names another interpreter for them, such as that of an environment with
+the oldest versions that pyproject.toml admits.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +25,7 @@ from ecomkit.generation import Plan, generate
 from ecomkit.loading import load_catalog, load_episodes
 
 ROOT = Path(__file__).resolve().parents[1]
+PYTHON = os.environ.get("ECOMKIT_CLIENT_PYTHON", sys.executable)
 EPISODES, CATALOG, SEARCH = "lab/episodes", "lab/catalog", "lab/search"
 
 
@@ -53,7 +57,7 @@ class Client:
             shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True, exist_ok=True)
         return subprocess.run(
-            [sys.executable, *map(str, words)], env=self.double.env(self.home, token),
+            [PYTHON, *map(str, words)], env=self.double.env(self.home, token),
             capture_output=True, text=True, cwd=self.home, timeout=120,
         )  # fmt: skip
 
@@ -176,6 +180,21 @@ print(json.dumps(dict(
     assert found["passed"] == [True] * 3 and found["found"] == 5
     assert found["written"] == ["README.md", "data", "manifest.json"], "no arrays in its cache"
     assert found["configs"] == "cart" and found["origin"] == CATALOG
+
+
+def test_polars_and_pandas_read_the_files(episodes: Path) -> None:
+    import pandas as pd
+    import polars as pl
+
+    file = episodes / "cart" / "d06.parquet"
+    wanted = [json.loads(row["goal"]) for row in load_episodes(episodes, "cart", "d06")]
+    frame = pl.read_parquet(file)
+    assert [json.loads(text) for text in frame["goal"]] == wanted
+    paths = frame["goal"].str.json_path_match("$.items[0].product_id").to_list()
+    assert paths == [goal["items"][0]["product_id"] for goal in wanted]
+    frame = pd.read_parquet(file)
+    assert list(frame["goal"].map(json.loads)) == wanted
+    assert frame["axes"][0]["tool_budget"] == frame["tool_budget"][0]
 
 
 def test_logins(client: Client, double: HubDouble, episodes: Path) -> None:
