@@ -26,12 +26,16 @@ _HINTS = ("id", "sample_id", "custom_id", "example_id", "task_id")
 _MATCHING = ("seed", "environment", "difficulty", "split", "generator_version", "catalog_hash")
 
 
-class BrokenRun(TrajectoryError):
-    """A row that says only that the run broke: there is nothing to replay."""
+class BadRow(TrajectoryError):
+    """A row that can't be read, with what it says of whose it is."""
 
     def __init__(self, message: str, episode_id: str = "", agent: str = "", trial: int = 0) -> None:
         super().__init__(message)
         self.episode_id, self.agent, self.trial = episode_id, agent, trial
+
+
+class BrokenRun(BadRow):
+    """A row that says only that the run broke: there is nothing to replay."""
 
 
 # --- one row ------------------------------------------------------------------------------------
@@ -57,7 +61,7 @@ def to_trajectory(row: Any, *, nulls_are_absent: bool = False) -> Trajectory:
 
     Raises:
         BrokenRun: if there are no messages, only an error.
-        TrajectoryError: naming the column that is missing or of the wrong type.
+        BadRow, TrajectoryError: naming the column that is missing or of the wrong type.
     """
     if isinstance(row, Trajectory):
         return row
@@ -70,6 +74,24 @@ def to_trajectory(row: Any, *, nulls_are_absent: bool = False) -> Trajectory:
     metadata = _metadata(row)
     episode_id = _episode_id(row, metadata)
     agent, trial = _agent(row, metadata), _trial(row)
+    try:
+        return _conversation(row, metadata, episode_id, agent, trial, nulls_are_absent)
+    except BadRow:
+        raise
+    except TrajectoryError as error:
+        raise BadRow(str(error), episode_id, agent, trial) from None
+    except RecursionError:
+        raise BadRow("the row is nested too deeply", episode_id, agent, trial) from None
+
+
+def _conversation(
+    row: Mapping[str, Any],
+    metadata: dict[str, Any],
+    episode_id: str,
+    agent: str,
+    trial: int,
+    nulls_are_absent: bool,
+) -> Trajectory:
     error = _error(row, metadata)
     for columns, read in _FORMATS:
         if all(row.get(name) is not None for name in columns):

@@ -34,7 +34,7 @@ from ecomkit.errors import (
     SearchUnavailable,
     TrajectoryError,
 )
-from ecomkit.readers import Batch, BrokenRun, Place, open_log, to_trajectory
+from ecomkit.readers import BadRow, Batch, BrokenRun, Place, open_log, to_trajectory
 from ecomkit.records import Episode, Score, Trajectory
 from ecomkit.replay import Session
 from ecomkit.tools import constraints_from, resolve, validate
@@ -104,9 +104,11 @@ def _unreadable(
 ) -> Score:
     if isinstance(error, RecursionError):
         return rejected("unreadable", "the row is nested too deeply", episode)
-    if not isinstance(error, BrokenRun):
+    if not isinstance(error, BadRow):
         return rejected("unreadable", str(error), episode)
     known = Trajectory(error.episode_id, (), error.agent, error.trial)
+    if not isinstance(error, BrokenRun):
+        return rejected("unreadable", str(error), episode, known)
     found = rejected("unreadable", str(error), episode, known, termination="infra_error")
     return replace(found, labels=("infra_error",) if diagnose else ())
 
@@ -280,7 +282,7 @@ class Scorer:
         try:
             trajectory = to_trajectory(row)
         except (TrajectoryError, RecursionError) as error:
-            episode = self._known(error.episode_id) if isinstance(error, BrokenRun) else None
+            episode = self._known(error.episode_id) if isinstance(error, BadRow) else None
             return _unreadable(error, episode, self.diagnose), episode
         try:
             episode = self.episodes.match(trajectory)

@@ -51,7 +51,7 @@ def test_a_row_for_every_row_in_order(log, trajectories, episodes, catalog):
     assert table.schema == pl.Schema(scoring.score_schema())
     assert table.height == len(trajectories) + 2
     assert table["verdict"][0] == "unreadable" and "line 1" in table["message"][0]
-    assert table["verdict"][6] == "unreadable" and table["episode_id"][6] == ""
+    assert table["verdict"][6] == "unreadable" and table["episode_id"][6] == "no"
     good = table.with_row_index().filter(~pl.col("index").is_in([0, 6]))
     assert good["episode_id"].to_list() == [t.episode_id for t in trajectories]
     assert good["agent"].to_list() == [t.agent for t in trajectories]
