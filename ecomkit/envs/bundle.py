@@ -250,8 +250,8 @@ def telling(
 
 
 def selects(now: Sequence[Any], after: Sequence[Any]) -> bool:
-    """Whether a requirement leaves a choice, and at most three in five: no luck meets it."""
-    return 2 <= len(after) and len(after) * 5 <= len(now) * 3
+    """Whether a requirement leaves a choice, and at most two in five: luck rarely meets it."""
+    return 2 <= len(after) and len(after) * 5 <= len(now) * 2
 
 
 @lru_cache(maxsize=4096)
