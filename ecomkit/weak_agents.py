@@ -27,6 +27,7 @@ Change = Callable[[ToolCall], "ToolCall | Mapping[str, Any]"]
 """What becomes of a call: another call, or a made-up result in place of it."""
 
 _SORRY = "Sorry, I could not find everything that you asked for."
+_LOOK = "This is in your cart now. Is that right?"
 _EMPTY_ROUNDS = 30
 _PLENTY = 9
 
@@ -150,12 +151,22 @@ def _ignores_corrections(session: Session) -> Policy:
     subjects = {slot.subject for slot in session.disclosed if slot.kind == "category"}
     action = next(policy)
     while True:
-        adds = sum(made.name == "cart_add" for made in action.tool_calls)
-        if adds and added < len(subjects) <= added + adds:
-            action = replace(action, text="This is in your cart now. Is that right?")
+        calls = action.tool_calls
+        later: tuple[ToolCall, ...] = ()
+        adds = sum(made.name == "cart_add" for made in calls)
+        if adds and added < len(subjects) <= added + adds and action.answer is None:
+            if session.max_turns - session.turn > 2:
+                # The order waits, so that there is a cart to look at.
+                later = tuple(made for made in calls if made.name == "order_checkout")
+                calls = tuple(made for made in calls if made not in later)
+            action = replace(action, text=_LOOK, tool_calls=calls)
         added += adds
+        seen = yield action
+        if later:
+            last = yield Action(tool_calls=later)
+            seen = replace(last, results=(*seen.results, *last.results))
         try:
-            action = policy.send((yield action))
+            action = policy.send(seen)
         except StopIteration:
             return
 

@@ -38,7 +38,8 @@ def episodes(weakness: str, environment: str, catalog: Catalog) -> list[ek.Episo
     if key not in _kept:
 
         def drawn() -> Iterator[ek.Episode]:
-            for seed in range(12 if weakness == "overspends" or environment == "returns" else 4):
+            rare = weakness == "overspends" or environment in ("bundle", "returns")
+            for seed in range(12 if rare else 4):
                 d = 12 if weakness == "overspends" else 6
                 yield ek.draw_episode(environment, d, seed, catalog, axes=SHARP[weakness])
 
