@@ -890,7 +890,7 @@ def _resolved(search: Callable[[int], tuple[Any, Any]], k: int, limit: int) -> t
 
 def _read_faiss(faiss: Any, path: Path, vectors: Vectors) -> Any:
     try:
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        index = faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
     except RuntimeError as error:
         raise IndexDamaged(f"{path}: {str(error).splitlines()[0]}; {_REMEDY}") from None
     if (index.ntotal, index.d) != vectors.shape:
