@@ -18,7 +18,7 @@ LAYERS = """
     errors seeds difficulty html records actions releases
     catalog search
     policies world tools user rewards ranking envs wording replay
-    agents attackers weak_agents episodes loading generation scenarios samples
+    agents attackers weak_agents chat episodes loading generation scenarios samples
     trajectories readers verification episodeset failures scoring audit stats
     curriculum analysis report plots figures cards hub training
     show terminal cli
