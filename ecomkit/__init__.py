@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ecomkit.difficulty import difficulty as difficulty
     from ecomkit.episodes import draw_episode as draw_episode
     from ecomkit.errors import EcomkitError as EcomkitError
+    from ecomkit.loading import check_fit as check_fit
     from ecomkit.loading import load_catalog as load_catalog
     from ecomkit.loading import load_episodes as load_episodes
     from ecomkit.records import Action as Action
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _HOME = {
     "load_catalog": "loading",
     "load_episodes": "loading",
+    "check_fit": "loading",
     "read_trajectories": "trajectories",
     "write_trajectories": "trajectories",
     "draw_episode": "episodes",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -363,6 +364,20 @@ print(json.dumps([
     assert "belongs to a catalog" in said[7]
     assert "belongs to episodes" in said[8]
     assert "there is no dataset 'lab/nothing'" in said[9]
+
+
+def test_info(client: Client, double: HubDouble, episodes: Path, shop_folder: Path) -> None:
+    put(double, episodes, EPISODES)
+    double.repos[EPISODES].refs["refs/tags/v1"] = double.repos[EPISODES].at("main").oid
+    words = ("-m", "ecomkit.cli", "info")
+    done = client.run(*words, EPISODES, "--catalog", shop_folder / "catalog")
+    assert done.returncode == 0, done.stderr
+    assert "v1, main" in done.stdout and "fits the catalog" in done.stdout
+    assert re.search(r"cart_test +2 +2\n", done.stdout) and "generator version" in done.stdout
+    fetched = {path.rsplit("/", 1)[1] for _, path, *_ in double.calls("GET", "/resolve/")}
+    assert fetched == {"manifest.json"}, "no data is fetched to say what there is"
+    done = client.run(*words, "lab/nothing")
+    assert done.returncode == 2 and "there is no dataset" in done.stderr
 
 
 # Without the Hub --------------------------------------------------------------------------------
