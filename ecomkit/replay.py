@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -316,6 +316,7 @@ class Session:
         self._named: set[str] = set()
         self._unseen: set[str] = set()
         self._bad_turns = 0
+        self._confirmed: tuple[Any, float] | None = None
         self._replies: list[Reply] = []
         self._review: Any = None
         self._verdict: Verdict | None = None
@@ -584,10 +585,26 @@ class Session:
     def _answer_of_user(self, text: str) -> Reply:
         review = self._seen_by_user()
         reply = self.user.reply(text, review, self.steps)
+        if reply.act == "confirm" and not self._shows_more():
+            reply = replace(reply, act="continue")
         self._replies.append(reply)
         if self.traced and reply.act == "correct":
             self.trace[-1].mistakes.extend(review.mistakes[:SAID_AT_ONCE])
         return reply
+
+    def _shows_more(self) -> bool:
+        """Whether more is right than when the customer last confirmed, or it is about something
+        else by now. Else "is that right?" after every lookup would make all steps free."""
+        part = self.part
+        about = (part and part.number, len(self.fired), self.user.changed)
+        now = (
+            self._progress() if part is None else part.environment.progress(part.intent.goal, part)
+        )
+        before = self._confirmed
+        if before is not None and before[0] == about and now <= before[1]:
+            return False
+        self._confirmed = (about, now)
+        return True
 
     def _say(self, text: str) -> None:
         if self.said and self.said[-1].role == "user":
@@ -668,9 +685,16 @@ class Session:
             return self._final
         verdict = self.verdict()
         termination = self.termination
-        if termination == "answered" and self._denied():
+        if termination not in ("format_error", "illegal_tool", "infra_error") and self._denied():
             termination = "denied_category"
-        discounted = sum(act in DISCOUNTED_ACTS for act in self.acts)
+        # What is asked along with an answer can't have served it.
+        answered = {part.answered_in for part in self.parts}
+        if self.termination == "answered":
+            answered.add(self.steps)
+        discounted = sum(
+            act in DISCOUNTED_ACTS and step not in answered
+            for step, act in enumerate(self.acts, start=1)
+        )
         r_eff, effective = efficiency(self.steps, discounted, self.episode.max_turns)
         r_hall = hallucination(self._named, self._named - self._unseen)
         hard = termination in ("format_error", "illegal_tool", "denied_category")
@@ -698,10 +722,12 @@ class Session:
         named = set(_ids_in(self.answer or {}))
         for part in self.parts:
             named |= set(_ids_in(part.answer or {}))
-        named |= {line.product_id for line in self.world.cart}
+        if self.termination == "answered":
+            named |= {line.product_id for line in self.world.cart}
         for order_id in self.order_steps:
             order = self.world.order(order_id)
             named |= {line["product_id"] for line in order["lines"]} if order else set()
+        named |= {record.get("replacement_product_id", "") for record in self.world.returns}
         for product_id in sorted(named):
             try:
                 category = self.catalog.product(product_id).category
@@ -746,19 +772,20 @@ def _is_submit(sent: Mapping[str, Any]) -> bool:
 
 
 def _ids_in(answer: Mapping[str, Any]) -> list[str]:
-    """Product ids in an answer: under keys that end in ``product_id`` or ``product_ids``."""
+    """Product ids in an answer, as verifiers read them: under keys that end in ``product_id`` or
+    ``product_ids``, without blanks around them."""
     found: list[str] = []
     for key, value in answer.items():
         if isinstance(value, Mapping):
             found.extend(_ids_in(value))
         elif isinstance(value, (list, tuple)):
             if key.endswith("product_ids"):
-                found.extend(v for v in value if isinstance(v, str))
+                found.extend(v.strip() for v in value if isinstance(v, str))
             for inner in value:
                 if isinstance(inner, Mapping):
                     found.extend(_ids_in(inner))
         elif key.endswith("product_id") and isinstance(value, str):
-            found.append(value)
+            found.append(value.strip())
     return found
 
 
