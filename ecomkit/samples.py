@@ -53,7 +53,7 @@ def small_shop(
         A shop with search. One that was made up lies in a temporary folder, which goes when the
         process ends.
     """
-    # Other libraries' bars would show up in notebooks, and their warnings name paths of the machine.
+    # Other libraries' bars would show up in notebooks; their warnings name paths of the machine.
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", message="IProgress not found")
     for place in (Path(folder), Path("..") / folder):
