@@ -15,6 +15,7 @@ import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,8 +172,23 @@ class _CacheWriter:
         self.keys: list[np.ndarray] = []
         self.digests = {name: _Column() for name in COLUMNS}
         self.native = False
+        # Writing and hashing need no interpreter: another thread does them, in order.
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: list[Future[None]] = []
+
+    def _later(self, call: Callable[..., None], *arguments: Any) -> None:
+        self._pending.append(self._pool.submit(call, *arguments))
+
+    def _settle(self) -> None:
+        """Wait for what is to be written; raises what went wrong there."""
+        pending, self._pending = self._pending, []
+        for future in pending:
+            future.result()
 
     def _write(self, name: str, array: np.ndarray) -> None:
+        self._later(self._write_now, name, array)
+
+    def _write_now(self, name: str, array: np.ndarray) -> None:
         if name not in self.files:
             self.files[name] = open(self.folder / f"{name}.bin", "wb")
         self.files[name].write(np.ascontiguousarray(array).data)
@@ -198,8 +214,8 @@ class _CacheWriter:
             self.ends[name] = int(ends[-1])
         self._write(f"{name}.ends", ends)
         self._write(f"{name}.data", data)
-        column.sizes.update(np.diff(offsets).astype("<i8").data)
-        column.data.update(np.ascontiguousarray(data).data)
+        self._later(column.sizes.update, np.diff(offsets).astype("<i8").data)
+        self._later(column.data.update, np.ascontiguousarray(data).data)
 
     def _list(self, name: str, series: pl.Series, column: _Column) -> None:
         lengths = series.list.len().to_numpy().astype(np.int64)
@@ -210,7 +226,7 @@ class _CacheWriter:
         if len(ends):
             self.ends[name + ".lists"] = int(ends[-1])
         self._write(f"{name}.lists", ends)
-        column.lists.update(lengths.astype("<i8").data)
+        self._later(column.lists.update, lengths.astype("<i8").data)
         self._text(name, series.filter(series.list.len() > 0).explode(), column)
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -218,17 +234,20 @@ class _CacheWriter:
 
         if not frame.height:
             return
+        self._settle()
         for name in _TEXTS:
             self._text(name, frame[name], self.digests[name])
         self.keys.append(_keys(frame["product_id"]))
         for name in _WHOLE:
             array = frame[name].to_numpy()
             self._write(name, array)
-            self.digests[name].data.update(array.astype("<i8").data)
+            self._later(self.digests[name].data.update, array.astype("<i8").data)
         for name in _REAL:
             array = frame[name].fill_null(float("nan")).to_numpy()
             self._write(name, array)
-            self.digests[name].data.update(np.nan_to_num(array, nan=-1.0).astype("<f8").data)
+            self._later(
+                self.digests[name].data.update, np.nan_to_num(array, nan=-1.0).astype("<f8").data
+            )
         for name in _CODED:
             self._coded(name, frame[name])
         self._list("features", frame["features"], self.digests["features"])
@@ -256,7 +275,7 @@ class _CacheWriter:
         column = self.digests[name]
         if len(values) == 0:
             codes = np.full(len(series), -1, dtype=np.int32)
-            column.data.update(b"\xff" * len(series) * 4)
+            self._later(column.data.update, b"\xff" * len(series) * 4)
             self.codes[name].append(codes)
             return
         mapped = np.array(
@@ -265,11 +284,12 @@ class _CacheWriter:
         indices = array.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
         codes = mapped[indices]
         # Codes follow first appearance in row order, so their digest needs no sorting.
-        column.data.update(codes.astype("<i4").data)
+        self._later(column.data.update, codes.astype("<i4").data)
         self.codes[name].append(codes)
 
     def finish(self, rules: Mapping[str, Any]) -> dict[str, Any]:
         """Closes the files and writes what needs all rows: codes, orders, variants."""
+        self._settle()
         if not self.rows:
             self.close()
             raise CatalogError("a catalog needs at least one product; none was given")
@@ -295,11 +315,13 @@ class _CacheWriter:
             self._write(f"{name}.order", _sorted_rows(codes[name]).astype(np.int32))
             counts = np.bincount(codes[name], minlength=len(vocabularies[name]))
             self._write(f"{name}.starts", np.concatenate(([0], np.cumsum(counts))).astype(np.int64))
+        self._settle()
         for file in self.files.values():
             file.flush()
         self._check_ids(ordered_keys, order)
         alternatives = self._alternatives(codes, vocabularies, keys, rules)
         self._write("alternatives", alternatives)
+        self._settle()
         self.close()
         (self.folder / "vocabularies.json").write_text(
             json.dumps(vocabularies, ensure_ascii=False), encoding="utf-8"
@@ -378,6 +400,7 @@ class _CacheWriter:
         return out
 
     def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
         for file in self.files.values():
             file.close()
 
@@ -761,8 +784,6 @@ def _checked_frames(folder: Path, manifest: Mapping[str, Any]) -> Iterator[pl.Da
 
 def _ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """The same frames, the next one read by another thread while one is worked on."""
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(next, frames, None)
         while (frame := following.result()) is not None:
