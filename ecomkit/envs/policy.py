@@ -409,7 +409,7 @@ class PolicyQuestion(Environment):
                     "field": name,
                     "value": value,
                     "answer": answer,
-                    "after_step": rng.between(1, 2),
+                    "after_step": 1,  # an agent that looks and answers takes two steps
                 }
         return None
 
