@@ -305,3 +305,23 @@ def test_a_constraint_reads_back():
         Constraint("title", "contains", "Kestrel Mini"),
     ):
         assert Constraint.from_dict(constraint.to_dict()) == constraint
+
+
+def test_a_wrong_order_is_not_confirmed(catalog):
+    for seed in range(60):
+        episode = draw("cart", 8, seed, catalog, certify_episode=False).episode
+        if episode.goal["checkout"] and not episode.goal["switch"] and not episode.world["events"]:
+            break
+    actions = actions_from(episode.reference)
+    for quantity, act in ((0, "confirm"), (1, "continue")):
+        session = Session(episode, catalog)
+        for action in actions:
+            made = tuple(
+                ToolCall(c.name, {**c.arguments, "quantity": c.arguments["quantity"] + quantity})
+                if c.name == "cart_add"
+                else c
+                for c in action.tool_calls
+            )
+            session.step(Action(tool_calls=made))
+        session.step("Is that right?")
+        assert session.acts[-1] == act

@@ -119,6 +119,15 @@ def matched_units(
     return matched, total_have, total_want
 
 
+def ordered_lines(state: State) -> list[tuple[str, str, int]]:
+    """(product_id, variant_id, quantity) of every line of the orders placed in the session."""
+    return [
+        (line["product_id"], line["variant_id"], line["quantity"])
+        for order_id in state.order_steps
+        for line in state.world.placed_order(order_id)["lines"]
+    ]
+
+
 def usable_codes(
     goal: Mapping[str, Any],
     codes: Mapping[str, Mapping[str, Any]],
@@ -654,11 +663,7 @@ class Cart(Environment):
         placed = list(state.order_steps)
         if goal["checkout"]:
             before = max(state.order_steps.values()) if placed else state.steps
-            lines = [
-                (line["product_id"], line["variant_id"], line["quantity"])
-                for order_id in placed
-                for line in state.world.placed_order(order_id)["lines"]
-            ]
+            lines = ordered_lines(state)
         else:
             before = state.steps
             lines = [(line.product_id, line.variant_id, line.quantity) for line in state.world.cart]
@@ -889,7 +894,9 @@ class Cart(Environment):
         mistakes: list[Mistake] = []
         lines = state.world.cart
         if not lines and state.order_steps:
-            return Review((), True, True)
+            matched, total, want_units = matched_units(wants, ordered_lines(state))
+            right = matched == total == want_units
+            return Review((), right, right)
         for line in lines:
             want = by_product.get(line.product_id)
             if want is None:
@@ -914,11 +921,7 @@ class Cart(Environment):
     def progress(self, goal: Mapping[str, Any], state: State) -> float:
         wants = wanted(goal, state.fired, state.steps + 1)
         if state.order_steps:
-            lines = [
-                (line["product_id"], line["variant_id"], line["quantity"])
-                for order_id in state.order_steps
-                for line in state.world.placed_order(order_id)["lines"]
-            ]
+            lines = ordered_lines(state)
         else:
             lines = [(x.product_id, x.variant_id, x.quantity) for x in state.world.cart]
         return f1_units(*matched_units(wants, lines))[0]
