@@ -27,6 +27,8 @@ from ecomkit.generation import Plan, ablation, generate
 from ecomkit.records import Action
 from ecomkit.replay import Session
 
+pytestmark = pytest.mark.slow
+
 ALL = None
 BITES: dict[str, tuple[str, ...] | None] = {
     "constraints": ("discovery", "substitution", "returns", "bundle", "cart"),

@@ -25,6 +25,9 @@ from ecomkit.errors import CatalogError, EcomkitError, EpisodeError, HubError
 from ecomkit.generation import Plan, generate
 from ecomkit.loading import load_catalog, load_episodes
 
+# Real clients in processes of their own.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = os.environ.get("ECOMKIT_CLIENT_PYTHON", sys.executable)
 EPISODES, CATALOG, SEARCH = "lab/episodes", "lab/catalog", "lab/search"

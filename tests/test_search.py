@@ -772,6 +772,7 @@ def test_a_transformer_must_be_the_same_model(
         open_search(tmp_path / "embeddings", small, model=tmp_path / "other").search("lamp")
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     # Offline, the answer comes at once; a Hub that cannot be reached is asked for a minute.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
