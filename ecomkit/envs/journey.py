@@ -482,14 +482,6 @@ class Journey(Environment):
         """Asked of the intent talked about, never of the journey as a whole."""
         return NOTHING_SEEN
 
-    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
-        """The labels of each intent that failed; ``intent_dropped`` for one never answered."""
-        for part in state.parts:  # type: ignore[attr-defined]
-            if part.answer is None:
-                yield "intent_dropped"
-            elif not part.verdict().passed:
-                yield from part.environment.labels(part.intent.goal, part, part.verdict())
-
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
         """What helps the request talked about; what was answered wrongly stays wrong."""
         session: Any = state
