@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import tempfile
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -534,11 +532,10 @@ _worker: dict[str, Scorer] = {}
 
 
 def _start_worker(start: _Start) -> None:
-    from ecomkit.generation import _end_with_parent
+    from ecomkit.generation import quiet_worker
     from ecomkit.loading import load_catalog
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    quiet_worker()
     search: str | bool = start.search or False
     if start.verify == "full" and not search:
         search = True
