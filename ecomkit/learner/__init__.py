@@ -1,0 +1,58 @@
+"""A small learner: an agent whose macro-decisions are trained through replay (issue of SPEC §13).
+
+    from ecomkit.learner import Weights, play
+    session = play(episode, catalog, Weights().chooser(rng("demo", 1)))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ecomkit.agents import run_policy
+from ecomkit.learner.moves import MOVES, Chooser, Desk, Move, Option
+from ecomkit.learner.questions import PolicyDesk, TrackingDesk
+from ecomkit.replay import Session
+
+if TYPE_CHECKING:
+    from ecomkit.catalog import Catalog
+    from ecomkit.envs.base import AgentView, Policy
+    from ecomkit.records import Episode
+
+DESKS: dict[str, type[Desk]] = {
+    "tracking": TrackingDesk,
+    "policy": PolicyDesk,
+}
+"""Environment → its desk; a journey uses the desk of each of its parts."""
+
+
+def policy(view: AgentView, environment: str, chooser: Chooser) -> Policy:
+    """The agent of an environment whose decisions ``chooser`` takes."""
+    if environment != "journey":
+        return DESKS[environment](view).run(chooser)
+    return _one_by_one(view, chooser)
+
+
+def _one_by_one(view: AgentView, chooser: Chooser) -> Policy:
+    """A desk for each part of a journey; one that is broken off goes on where it was."""
+    running: dict[int, Policy] = {}
+    results = {}
+    while True:
+        part = view.part  # type: ignore[attr-defined]
+        try:
+            if part.number in running:
+                action = running[part.number].send(results[part.number])
+            else:
+                running[part.number] = policy(part, part.environment.name, chooser)
+                action = next(running[part.number])
+        except StopIteration:
+            return
+        results[part.number] = yield action
+
+
+def play(episode: Episode, catalog: Catalog, chooser: Chooser) -> Session:
+    """A session of ``episode`` played to its end with the decisions of ``chooser``."""
+    session = Session(episode, catalog, record=False)
+    return run_policy(session, policy(session, session.environment.name, chooser))
+
+
+__all__ = ["DESKS", "MOVES", "Chooser", "Desk", "Move", "Option", "play", "policy"]
