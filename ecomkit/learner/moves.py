@@ -76,6 +76,8 @@ class Desk:
 
     def __init__(self, view: AgentView) -> None:
         self.view = view
+        self.pending: list[ToolCall] = []
+        """Calls chosen for this step that have not been carried out."""
 
     def moves(self) -> list[Move]:
         """What can be done now, ``send`` and ``submit`` apart."""
@@ -98,6 +100,7 @@ class Desk:
         view = self.view
         while True:
             chosen: list[tuple[Move, ToolCall]] = []
+            self.pending = []
             submitted = False
             while True:
                 paid = sum(made.name != "ask_user" for _, made in chosen)
@@ -115,7 +118,9 @@ class Desk:
                     options.append(Option("send", {"full": full, **now}))
                 place = chooser.one(options)
                 if place < len(moves):
-                    chosen.append((moves[place], moves[place].make(chooser)))
+                    made = moves[place].make(chooser)
+                    chosen.append((moves[place], made))
+                    self.pending.append(made)
                     continue
                 submitted = options[place].name == "submit"
                 break

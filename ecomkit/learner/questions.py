@@ -72,14 +72,15 @@ class TrackingDesk(Desk):
                 {"again": float(bool(self.listed)), "told": told},
             ),
         ]
-        unread = [one for one in self.ids() if one not in self.opened]
+        pending = {made.arguments.get("order_id") for made in self.pending}
+        unread = [one for one in self.ids() if one not in self.opened and one not in pending]
         if unread:
             picks = self.options(unread)
             fitting = max(option.features["meets"] for option in picks)
             moves.append(
                 Move(
                     "open",
-                    "open",
+                    f"open:{len(self.pending)}",
                     lambda chooser: call(
                         "order_get_status", order_id=unread[chooser.one(self.options(unread))]
                     ),
