@@ -2,56 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 import ecomkit as ek
 from ecomkit.agents import play_session
+from ecomkit.envs import REGISTRY
 from ecomkit.errors import UnknownName
 from ecomkit.failures import LABELS, diagnose
-from ecomkit.weak_agents import WEAKNESSES, play_weak, weak_session
+from ecomkit.weak_agents import WEAKNESSES, marks, play_weak, weak_session
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
 
 CELLS = [(name, env) for name, weak in WEAKNESSES.items() for env in weak.environments]
-SHARP = {
-    "forgets_variants": {},
+SHARP: dict[str, dict[str, float]] = {
     "never_asks": {"p_missing": 1.0},
     "ignores_corrections": {"p_out_of_stock": 0.0, "p_switch": 0.0},
     "ignores_changes": {"p_switch": 1.0},
     "trusts_stale_stock": {"p_out_of_stock": 1.0},
-    "overspends": {},
-    "answers_from_memory": {},
-    "gives_up_early": {},
 }
 """Axes that make a weakness show."""
 
-_kept: dict[tuple[str, str], list[ek.Episode]] = {}
+NOWHERE = {
+    # Only a cart is wanted in a certain version; a replacement may come in any.
+    "forgets_variants": "bundle discovery policy returns substitution tracking",
+    "never_asks": "",
+    # The customer sees a cart and what was opened on an order; of the rest they are only told.
+    "ignores_corrections": "bundle discovery policy substitution tracking",
+    # In a journey the customer changes the subject instead of their mind.
+    "ignores_changes": "journey",
+    # Orders and rules are never sold out.
+    "trusts_stale_stock": "policy tracking",
+    # A replacement is described down to one product, and its price tells no other apart.
+    "overspends": "policy returns tracking",
+    "answers_from_memory": "",
+    "gives_up_early": "",
+}
+"""Where a weakness has no meaning, and why."""
+
+_kept: dict[tuple[str, int, str], list[ek.Episode]] = {}
 
 
 def episodes(weakness: str, environment: str, catalog: Catalog) -> list[ek.Episode]:
     """A few episodes in which the weakness has a chance to show."""
-    key = str(SHARP[weakness]), environment
+    axes = SHARP.get(weakness, {})
+    d = 12 if weakness == "overspends" else 6
+    key = str(axes), d, environment
     if key not in _kept:
-
-        def drawn() -> Iterator[ek.Episode]:
-            rare = weakness == "overspends" or environment in ("bundle", "returns")
-            for seed in range(12 if rare else 4):
-                d = 12 if weakness == "overspends" else 6
-                yield ek.draw_episode(environment, d, seed, catalog, axes=SHARP[weakness])
-
-        _kept[key] = list(drawn())
+        # A discount or a return in exchange is not wanted in every one of them.
+        seeds = 12 if weakness == "overspends" or environment in ("bundle", "returns") else 4
+        _kept[key] = [
+            ek.draw_episode(environment, d, seed, catalog, axes=axes) for seed in range(seeds)
+        ]
     return _kept[key]
+
+
+def test_each_weakness_is_wherever_it_has_a_meaning() -> None:
+    assert set(NOWHERE) == set(WEAKNESSES)
+    for name, weak in WEAKNESSES.items():
+        assert sorted([*weak.environments, *NOWHERE[name].split()]) == sorted(REGISTRY)
+        assert set(weak.labels.values()) <= set(LABELS)
+        for environment, label in weak.labels.items():
+            there = LABELS[label].environments
+            assert not there or environment in there, (name, environment, label)
 
 
 @pytest.mark.parametrize("name, environment", CELLS)
 def test_a_weakness_shows_and_has_its_label(name: str, environment: str, catalog: Catalog) -> None:
     failed = 0
-    mark = WEAKNESSES[name].labels[environment]
-    assert mark in LABELS
     for episode in episodes(name, environment, catalog):
         session = weak_session(name, episode, catalog, trace=True, record=False)
         assert session.done
@@ -61,11 +81,28 @@ def test_a_weakness_shows_and_has_its_label(name: str, environment: str, catalog
         failed += 1
         heard = name != "ignores_corrections" or any(step.mistakes for step in session.trace)
         if heard:
-            assert mark in found, (episode.episode_id, found)
+            assert set(marks(name, episode)) & set(found), (episode.episode_id, found)
     assert failed
 
 
-@pytest.mark.parametrize("environment", sorted({env for _, env in CELLS}))
+@pytest.mark.parametrize("environment", sorted(WEAKNESSES["overspends"].labels))
+def test_who_overspends_does_all_else_right(environment: str, catalog: Catalog) -> None:
+    others = {"never_asked_omitted_slot", "hallucinated_id", "premature_answer", "missing_item"}
+    for episode in episodes("overspends", environment, catalog):
+        session = weak_session("overspends", episode, catalog, trace=True, record=False)
+        assert not others.intersection(diagnose(session).labels)
+
+
+def test_a_journey_has_the_marks_of_its_requests(catalog: Catalog) -> None:
+    for episode in episodes("answers_from_memory", "journey", catalog):
+        names = {intent["environment"] for intent in episode.goal["intents"]}
+        labels = WEAKNESSES["answers_from_memory"].labels
+        assert set(marks("answers_from_memory", episode)) == {labels[name] for name in names}
+        session = weak_session("answers_from_memory", episode, catalog, record=False)
+        assert [part.answer is not None for part in session.parts] == [True] * len(session.parts)
+
+
+@pytest.mark.parametrize("environment", sorted(REGISTRY))
 def test_the_honest_agent_has_none_of_them(environment: str, catalog: Catalog) -> None:
     """What fails is the weakness, not the episode."""
     for episode in episodes("ignores_changes", environment, catalog):
@@ -87,5 +124,7 @@ def test_what_does_not_exist_is_named(catalog: Catalog) -> None:
     episode = episodes("ignores_changes", "policy", catalog)[0]
     with pytest.raises(UnknownName, match="never_asks"):
         play_weak("sleepy", episode, catalog)
+    with pytest.raises(UnknownName, match="never_asks"):
+        marks("sleepy", episode)
     with pytest.raises(UnknownName, match="cart"):
         play_weak("overspends", episode, catalog)
