@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ecomkit.agents import actions_from
+from ecomkit.envs.shopping import standing
 from ecomkit.records import Action, Verdict
 from ecomkit.replay import SEARCH_TOOLS, Session, Step
 from ecomkit.seeds import canonical_json
@@ -78,8 +79,8 @@ _ALL = (
     Label(
         "extra_item",
         "There is more than was asked for: a further product in cart, order or list, a second "
-        "order, an order although none was asked for, or a replacement for a refund.",
-        SHOPPING,
+        "order, an order, a return or something in the cart although none was asked for, or a "
+        "replacement for a refund.",
     ),
     Label(
         "constraint_violated",
@@ -346,11 +347,14 @@ def _tasks(session: Session) -> Iterator[_Task]:
             for step in session.trace[: part.answered_in]
             if step.before.part is not None and step.before.part.number == number
         ]
+        verdict, state = part.verdict(), then.parts[number]
+        if verdict.passed and not (later := standing(part)).passed:
+            verdict, state = later, part  # right when it was answered, spoiled since
         yield _Task(
             part.environment,
             part.intent.goal,
-            _View(then.parts[number], trace=trace),
-            part.verdict(),
+            _View(state, trace=trace),
+            verdict,
             trace,
             then._seen | then.context.shown,
         )
@@ -543,7 +547,12 @@ def _claims_an_order(task: _Task) -> bool:
     return _claims(_ORDER_PLACED, message)
 
 
-_JUDGED_BY = {"priority": "ranking", "budget": "within_budget", "discount_code": "total"}
+_JUDGED_BY = {
+    "priority": "ranking",
+    "budget": "within_budget",
+    "discount_code": "total",
+    "fact": "value",
+}
 """Slot kind → the check that it decides, where they are not called the same."""
 
 _RULES: Mapping[str, Callable[[_Task], bool]] = {

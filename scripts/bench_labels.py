@@ -174,6 +174,10 @@ NEAR_MISSES["substitution"] = {
         "constraint_violated missing_item extra_item",
     ),
 }
+for _known in NEAR_MISSES.values():
+    # What is bought along need not have been shown.
+    for _kind in ("ordered_unasked", "left_in_cart", "returned_unasked"):
+        _known.setdefault(_kind, ("extra_item", "hallucinated_id premature_answer"))
 
 
 REFUSAL_UNDOES = frozenset(
@@ -268,6 +272,8 @@ def journey_misses(base: Base) -> Iterator[Fault]:
     for miss in env.near_misses(episode.goal, episode.world, episode.axes, base.catalog):
         name, _, kind = miss.kind.partition(".")
         must, may = NEAR_MISSES.get(name, {}).get(kind, ("", ""))
+        if miss.kind == "cart_spoiled_later":
+            must = "extra_item"
         if miss.kind == "intent_dropped":
             must, may = "intent_dropped", "turn_limit user_quit looped_calls"
         if not must:

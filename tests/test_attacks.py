@@ -11,7 +11,10 @@ import pytest
 import ecomkit as ek
 from ecomkit.agents import actions_from, play_session
 from ecomkit.attackers import answer_from, smallest
+from ecomkit.envs import environment
+from ecomkit.envs.shopping import to_return
 from ecomkit.episodes import draw_episode
+from ecomkit.failures import can_pass, label
 from ecomkit.records import Action, ToolCall
 from ecomkit.replay import Session
 from ecomkit.tools import TOOLS
@@ -176,13 +179,119 @@ def test_two_answers_in_one_step_are_illegal_even_in_a_journey(catalog):
     assert session.termination == "illegal_tool" and session.score().reward == -1.0
 
 
-def test_an_unasked_order_is_no_pass_where_the_cart_or_a_list_is_judged(catalog):
-    other = catalog.product_at(7).product_id
-    buy = (ToolCall("cart_add", {"product_id": other}), ToolCall("order_checkout", {}))
-    for name in ("cart", "discovery", "substitution", "returns"):
-        episode = draw_episode(name, 2, 4, catalog)
-        actions = [Action(tool_calls=(call,)) for call in buy] + actions_from(episode.reference)
-        assert not played(episode, catalog, actions).score().passed, name
+# --- what nobody asked for ----------------------------------------------------------------------
+
+CHECKOUT = ToolCall("order_checkout", {})
+
+
+def taken(catalog, row=7):
+    return ToolCall("cart_add", {"product_id": catalog.product_at(row).product_id})
+
+
+def along(episode, catalog, *calls):
+    """The reference with calls of its own before the answer, in a traced session."""
+    *steps, last = actions_from(episode.reference)
+    session = Session(episode, catalog, trace=True)
+    for action in (*steps, *(Action(tool_calls=(made,)) for made in calls), last):
+        assert not session.done
+        session.step(action)
+    return session
+
+
+def failed_checks(session):
+    return {check.name for check in session.score().checks if not check.passed}
+
+
+SINGLE = [name for name in ALL if name != "journey"]
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_an_order_that_nobody_asked_for_is_no_pass(name, catalog):
+    found = 0
+    for seed in range(4):
+        episode = draw_episode(name, 6, seed, catalog)
+        if episode.goal.get("checkout") or len(episode.reference) > episode.max_turns - 2:
+            continue
+        found += 1
+        assert along(episode, catalog).score().passed
+        session = along(episode, catalog, taken(catalog), CHECKOUT)
+        score = session.score()
+        assert session.termination == "answered" and not score.passed
+        assert score.r_task == -1.0 and score.reward < -0.5
+        assert "nothing_ordered" in failed_checks(session) and "extra_item" in label(session)
+    assert found
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_what_is_left_in_the_cart_fails_and_what_is_taken_out_again_does_not(name, catalog):
+    found = 0
+    for seed in range(6):
+        episode = draw_episode(name, 6, seed, catalog)
+        if name == "cart" and not episode.goal["checkout"]:
+            continue  # an item more in the cart is its own near miss
+        if len(episode.reference) > episode.max_turns - 2:
+            continue
+        found += 1
+        session = Session(episode, catalog)
+        *steps, last = actions_from(episode.reference)
+        if name == "cart":  # the order is placed along with the answer
+            steps, last = [*steps, replace(last, answer=None)], Action(answer=last.answer)
+        for action in (*steps, Action(tool_calls=(taken(catalog),))):
+            session.step(action)
+        (line,) = (x.line_id for x in session.world.cart)
+        kept, tidied = session.fork(), session.fork()
+        kept.step(last)
+        assert not kept.score().passed and kept.score().r_task <= 0.98
+        assert failed_checks(kept) == {"nothing_left_in_cart"}
+        tidied.step(Action(tool_calls=(ToolCall("cart_remove", {"line_id": line}),)))
+        tidied.step(last)
+        assert tidied.score().passed and tidied.score().r_task == 1.0
+    assert found
+
+
+def test_a_return_that_nobody_asked_for_is_no_pass(catalog):
+    found = 0
+    for seed in range(40):
+        episode = draw_episode("tracking", 4, seed, catalog)
+        made = to_return(episode.world, catalog)
+        if made is None or len(episode.reference) >= episode.max_turns:
+            continue
+        found += 1
+        session = along(episode, catalog, made)
+        assert session.world.returns and session.score().r_task == -1.0
+        assert failed_checks(session) == {"nothing_returned"}
+        assert label(session) == ("extra_item",)
+    assert found
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_unasked_changes_are_among_the_near_misses(name, catalog):
+    env = environment(name)
+    kinds = set()
+    for seed in range(8):
+        episode = draw_episode(name, 5, seed, catalog)
+        for miss in env.near_misses(episode.goal, episode.world, episode.axes, catalog):
+            if miss.kind not in ("ordered_unasked", "left_in_cart", "returned_unasked"):
+                continue
+            kinds.add(miss.kind)
+            session = played(episode, catalog, miss.actions)
+            assert session.termination == "answered" and not session.score().passed
+            # Right but for the change, so that nothing else makes it fail.
+            if name != "cart":
+                assert len(failed_checks(session)) == 1
+    wanted = {"ordered_unasked", "left_in_cart"}
+    assert kinds - {"returned_unasked"} == wanted
+    assert ("returned_unasked" in kinds) == (name == "tracking")
+
+
+def test_one_who_tidies_up_can_still_pass_and_one_who_ordered_can_not(catalog):
+    for name in ("tracking", "policy", "bundle", "discovery", "returns"):
+        episode = draw_episode(name, 6, 1, catalog)
+        session = Session(episode, catalog)
+        session.step(Action(tool_calls=(taken(catalog),)))
+        assert can_pass(session.fork()), name
+        session.step(Action(tool_calls=(CHECKOUT,)))
+        assert not can_pass(session.fork()), name
 
 
 # --- output that is meant to break something ----------------------------------------------------

@@ -21,7 +21,9 @@ from ecomkit.envs.journey import (
     world_of,
     woven,
 )
+from ecomkit.envs.shopping import standing
 from ecomkit.episodes import draw
+from ecomkit.failures import can_pass, first_decisive_step, label
 from ecomkit.records import Action
 from ecomkit.replay import Session
 from ecomkit.wording import BACK_LEADS, BREAK_LEADS, NEXT_LEADS, THANKS
@@ -243,7 +245,8 @@ def test_an_answer_is_held_against_the_request_it_answers(episodes, catalog):
 
 
 def test_verdicts_are_kept_from_the_moment_of_the_answer(episodes, catalog):
-    """What is written after an answer does not spoil it; what is not answered counts −1."""
+    """Later writes leave what was said then as it was; but what the customer is left with in the
+    end is held against the request too. What is not answered counts −1."""
     for episode in episodes(4, 10, p_switch=0.0):
         order = names(episode)
         if "cart" not in order or order[-1] == "cart":
@@ -258,9 +261,10 @@ def test_verdicts_are_kept_from_the_moment_of_the_answer(episodes, catalog):
         assert session.parts[number].verdict().passed
         open_parts = [p.verdict() for p in session.parts[number + 1 :]]
         assert all(v.r_task == -1.0 and not v.passed for v in open_parts)
-        answered = number + 1
+        now = standing(session.parts[number])
+        assert not now.passed and now.r_task < 1.0
         assert session.score().r_task == pytest.approx(
-            (answered - len(open_parts)) / len(session.parts)
+            (number + now.r_task - len(open_parts)) / len(session.parts)
         )
         return
     pytest.fail("no journey with a cart that is not last")
@@ -304,6 +308,44 @@ def test_orders_of_one_request_are_not_held_against_another(episodes, catalog):
     assert found
 
 
+def test_what_was_left_right_must_still_stand_at_the_end(episodes, catalog):
+    seen = set()
+    for episode in [*episodes(8, 12), *episodes(12, 12)]:
+        for miss in JOURNEY.near_misses(episode.goal, episode.world, episode.axes, catalog):
+            name, _, later = miss.kind.partition("_")
+            if later != "spoiled_later":
+                continue
+            seen.add(name)
+            session = run_actions(Session(episode, catalog, trace=True), miss.actions)
+            assert session.termination == "answered"
+            assert all(part.verdict().passed for part in session.parts)
+            assert not session.score().passed and session.score().r_task < 1.0
+            number = names(episode).index(name) + 1
+            failed = {check.name for check in session.score().checks if not check.passed}
+            assert {f"{number}.{name}", f"{number}.{name}.still_stands"} <= failed
+            assert all(check.startswith(f"{number}.{name}") for check in failed)
+            labels = set(label(session))
+            assert labels & {"extra_item", "wrong_quantity", "wrong_order", "wrong_order_line"}
+            # Written with the answer, or in the step before where it has no room for a call.
+            assert session.steps - first_decisive_step(session) in (0, 1)
+    assert seen == {"cart", "returns"}
+
+
+def test_a_spoiled_cart_can_be_put_right_again(episodes, catalog):
+    for episode in episodes(4, 10, p_switch=0.0):
+        order = names(episode)
+        if "cart" not in order or order[-1] == "cart":
+            continue
+        lists = references(episode, catalog)
+        session = Session(episode, catalog)
+        done = lists[: order.index("cart") + 1]
+        run_actions(session, [action for actions in done for action in actions])
+        session.step(Action(tool_calls=(call("cart_add", product_id=catalog.product_id(0)),)))
+        assert not session.verdict().passed and can_pass(session.fork())
+        return
+    pytest.fail("no journey with a cart that is not last")
+
+
 # --- agents and near misses ------------------------------------------------------------------
 
 
@@ -317,6 +359,19 @@ def test_near_misses_name_the_request_that_is_wrong(episodes, catalog):
             kinds.add(name)
             if wrong:
                 bad = {p.environment.name for p in session.parts if not p.verdict().passed}
+                if wrong in ("ordered_unasked", "left_in_cart", "returned_unasked"):
+                    # Held against whatever is answered first while it stands, be it the cart.
+                    failed = {
+                        c.name.rpartition(".")[2] for c in session.score().checks if not c.passed
+                    }
+                    assert failed & {
+                        "nothing_ordered",
+                        "nothing_left_in_cart",
+                        "nothing_returned",
+                        "no_extra_items",
+                        "still_stands",
+                    }
+                    continue
                 assert name in bad
                 assert bad == {name} or session.termination != "answered"
     assert {"intent_dropped", "answered_twice"} <= kinds and len(kinds) >= 5

@@ -207,6 +207,9 @@ class Environment:
     """JSON schema of ``submit_answer``'s arguments (an object)."""
     task: ClassVar[str] = ""
     """One sentence of the system prompt that says what kind of help is asked for."""
+    may_change: ClassVar[frozenset[str]] = frozenset()
+    """What its customer may ask to have changed: ``cart``, ``orders``, ``returns``. Everything
+    else must be left alone (see :func:`ecomkit.envs.shopping.held_against`)."""
 
     def available(self, catalog: Catalog) -> str | None:
         """None if episodes can be drawn on this catalog, else why they can't."""

@@ -36,12 +36,17 @@ from ecomkit.envs.base import (
     pack,
 )
 from ecomkit.envs.shopping import (
+    answer_after,
     clues_of,
     filters_for,
+    held_against,
     known,
+    put_back,
     query_for,
     query_words,
     subjects_of,
+    unasked_labels,
+    unasked_misses,
 )
 from ecomkit.errors import UnknownProduct
 from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
@@ -671,7 +676,7 @@ class Bundle(Environment):
         checks.append(Check("within_budget", total <= budget, f"{total} of {budget} cents"))
         overspend = max(0, total - budget) / budget
         r_task = max(-1.0, 2.0 * f1 - 1.0 - min(1.0, overspend))
-        return Verdict(
+        verdict = Verdict(
             r_task,
             answered and exact and total <= budget,
             tuple(checks),
@@ -683,8 +688,10 @@ class Bundle(Environment):
                 "budget_cents": budget,
             },
         )
+        return held_against(verdict, state, self.may_change)
 
     def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        yield from unasked_labels(verdict)
         if state.answer is None:
             return
         failed = {check.name for check in verdict.checks if not check.passed}
@@ -729,7 +736,8 @@ class Bundle(Environment):
         items = wanted(goal, state.fired, state.steps + 1)["items"]
         found = [cheapest(state.catalog, item, gone) for item in items]
         ids = [state.catalog.product_id(one[1]) for one in found if one is not None]
-        return [Action(answer={"product_ids": ids})]
+        undone = put_back(state, self.may_change)
+        return answer_after(undone, {"product_ids": ids}, state.tool_budget)
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         """Nothing changes on the customer's screen; they can only be told."""
@@ -822,6 +830,11 @@ class Bundle(Environment):
             spent = self._spend(catalog, items, right, budget, goal["budget_cents"])
             if spent:
                 yield NearMiss("ignored_change_of_mind", answered(spent))
+
+        reference = self.reference(goal, world, axes, catalog)
+        yield from unasked_misses(
+            reference, world, axes.tool_budget, catalog, self.may_change, right
+        )
 
     @staticmethod
     def _spend(

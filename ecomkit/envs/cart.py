@@ -9,6 +9,7 @@ and the user may change their mind about one item.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -38,11 +39,15 @@ from ecomkit.envs.shopping import (
     choose_clues,
     clues_of,
     filters_for,
+    held_against,
     known,
+    put_back,
     query_for,
     query_words,
     short_title,
     subjects_of,
+    to_buy,
+    unasked_labels,
 )
 from ecomkit.records import Action, Check, Constraint, ToolCall, Variant, Verdict
 from ecomkit.rewards import f1_units
@@ -144,6 +149,7 @@ def usable_codes(
 
 class Cart(Environment):
     name = "cart"
+    may_change = frozenset({"cart", "orders"})
     task: ClassVar[str] = (
         "The customer wants certain things put into the cart, in the right version and number, "
         "and may ask you to place the order."
@@ -667,11 +673,6 @@ class Cart(Environment):
         else:
             before = state.steps
             lines = [(line.product_id, line.variant_id, line.quantity) for line in state.world.cart]
-            checks.append(
-                Check(
-                    "nothing_ordered", not placed, "an order was placed unasked" if placed else ""
-                )
-            )
         wants = wanted(goal, state.fired, before)
         matched, have, want = matched_units(wants, lines)
         f1, exact = f1_units(matched, have, want)
@@ -688,18 +689,24 @@ class Cart(Environment):
             checks.append(Check("total", right, "" if right else "the total is not the best one"))
             # Half of the credit of an order hangs on its total.
             credit = f1 * (1.0 if right else 0.5)
-        elif placed:
-            credit = 0.0
         if not answered:
             credit = 0.0
         passed = all(check.passed for check in checks)
         r_task = 1.0 if passed else min(2.0 * credit - 1.0, 0.98)
-        return Verdict(
+        verdict = Verdict(
             r_task=r_task,
             passed=passed,
             checks=tuple(checks),
             details={"matched_units": matched, "have_units": have, "want_units": want},
         )
+        return held_against(verdict, state, self._may_change(goal, state))
+
+    @staticmethod
+    def _may_change(goal: Mapping[str, Any], state: State) -> frozenset[str]:
+        """The cart until the order is placed, which empties it; orders if one is asked for."""
+        if not goal["checkout"]:
+            return frozenset({"cart"})
+        return frozenset({"orders"}) if state.order_steps else frozenset({"cart", "orders"})
 
     @staticmethod
     def _line_checks(
@@ -763,7 +770,8 @@ class Cart(Environment):
         wants = wanted(goal, state.fired, before)
         yield from self._line_labels(state.catalog, wants, lines)
         failed = {check.name for check in verdict.checks if not check.passed}
-        if "nothing_ordered" in failed or len(placed) > 1:
+        yield from unasked_labels(verdict)
+        if len(placed) > 1:
             yield "extra_item"
         if goal["checkout"] and not placed:
             yield "not_checked_out"
@@ -802,9 +810,12 @@ class Cart(Environment):
 
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
         """Bring the cart to what will be wanted when that is done, then code and checkout."""
+        undone = put_back(state, self._may_change(goal, state))
+        if undone is None:
+            return []
         if state.order_steps:
             # What is ordered stays ordered.
-            return [Action(answer={})] if goal["checkout"] else []
+            return submit(pack(undone, state.tool_budget), {})
         budget, step = state.tool_budget, state.steps + 1
         codes = {code["code"]: code for code in state.world.initial.get("codes") or ()}
         pending = [
@@ -998,6 +1009,12 @@ class Cart(Environment):
                 for code in goal["codes"]:
                     if saved.get(code, 0) < saved[best]:
                         yield NearMiss("wrong_discount", plan(final, code=code))
+            right = plan(final)
+            more = to_buy(world, catalog)
+            if more is not None and len(right) < self.max_turns(goal, axes):
+                done = replace(right[-1], answer=None)
+                late = Action(tool_calls=(more,), answer=right[-1].answer)
+                yield NearMiss("left_in_cart", (*right[:-1], done, late))
         else:
             ordered = {**goal, "checkout": True}
             yield NearMiss(

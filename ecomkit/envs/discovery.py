@@ -43,7 +43,7 @@ from ecomkit.envs.recommending import (
     labels_of_list,
     listing_plan,
     met_checks,
-    met_share,
+    met_shares,
     naive_list,
     pick_target,
     pool_limit,
@@ -53,7 +53,14 @@ from ecomkit.envs.recommending import (
     sold_out_event,
     violators,
 )
-from ecomkit.envs.shopping import known, query_for
+from ecomkit.envs.shopping import (
+    answer_after,
+    held_against,
+    known,
+    put_back,
+    query_for,
+    unasked_misses,
+)
 from ecomkit.ranking import ndcg, persona_order, power, signed, stretched, utility
 from ecomkit.records import Action, Check, Constraint, Verdict
 from ecomkit.seeds import Rng, digest
@@ -405,9 +412,10 @@ class Discovery(Environment):
         pool = gains(catalog, goal, switched, lambda one: state.world.product_stock(one) > 0)
         listed = read_list(state, min(goal["outputs"], len(pool)))
         rank = ndcg([pool.get(one, 0.0) for one in listed.judged], pool.values(), listed.places)
+        best = listed.products[: listed.places]
         shares = 0.0
-        for product in listed.products[: listed.places]:
-            shares += met_share(catalog, product, goal["category"], requirements)
+        for share in met_shares(catalog, best, goal["category"], requirements):
+            shares += share
         length = max(listed.places, len(listed.ids), 1)
         closeness = power(shares / length, goal["alpha"])
         answered = state.answer is not None
@@ -422,7 +430,6 @@ class Discovery(Environment):
             Check("answered", answered, "" if answered else "no submit_answer"),
             *listed.checks(),
             *met_checks(catalog, listed, goal["category"], requirements),
-            Check("nothing_ordered", not state.order_steps),
         ]
         if rank == 1.0 and closeness == 1.0 and not listed.sold_out_share:
             r_task = 1.0  # the weights sum to 1 on paper, not always in binary
@@ -434,7 +441,7 @@ class Discovery(Environment):
             "feasible_in_stock": len(pool),
             "past_places": len(listed.ids) - len(listed.judged),
         }
-        return judged(r_task, checks, details)
+        return held_against(judged(r_task, checks, details), state, self.may_change)
 
     def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
         return labels_of_list(goal, state, verdict)
@@ -449,9 +456,9 @@ class Discovery(Environment):
         return set(self._pool(goal, state))
 
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
-        if state.order_steps:
-            return []
-        return [Action(answer={"product_ids": list(self._pool(goal, state))[: goal["outputs"]]})]
+        ids = list(self._pool(goal, state))[: goal["outputs"]]
+        undone = put_back(state, self.may_change)
+        return answer_after(undone, {"product_ids": ids}, state.tool_budget)
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         return Review()
@@ -494,7 +501,9 @@ class Discovery(Environment):
         if goal["switch"]:
             old = list(gains(catalog, goal, False, lambda one: one != gone))
             yield attempt("ignored_change_of_mind", old[: goal["outputs"]])
-        yield NearMiss("not_submitted", tuple(listing_plan(ideal, axes, last_event(goal))[:-1]))
+        right = listing_plan(ideal, axes, last_event(goal))
+        yield NearMiss("not_submitted", tuple(right[:-1]))
+        yield from unasked_misses(right, world, axes.tool_budget, catalog, self.may_change, ideal)
 
     # --- agents that see no goal -----------------------------------------------------------
 

@@ -3,7 +3,8 @@
 The customer asks for two to five things of different kinds, one after the other; an answer belongs
 to the request that was made last and is not answered yet. Midway the next request may break in on
 the one before, which goes on once the interruption is answered. Each task is drawn and judged by
-its own environment, at the moment of its answer.
+its own environment, at the moment of its answer; what it left in the shop must still stand when
+the conversation ends.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from ecomkit.envs.base import (
     Redraw,
     SlotDraft,
     State,
+    pack,
 )
 from ecomkit.envs.history import draw_history
+from ecomkit.envs.shopping import standing, to_buy, to_return
 from ecomkit.errors import SearchUnavailable
-from ecomkit.records import Action, Check, Slot, Verdict
+from ecomkit.records import Action, Check, Slot, ToolCall, Verdict
 from ecomkit.seeds import Rng, rng, seed_from
 from ecomkit.user import NOTHING_SEEN, Review
 
@@ -215,7 +218,13 @@ def world_of(world: Mapping[str, Any], number: int) -> dict[str, Any]:
         for event in world["events"]
         if event["intent"] == number
     ]
-    return {**world, "events": events}
+    others = [
+        variant_id
+        for event in world["events"]
+        if event["intent"] != number
+        for variant_id in event.get("variant_ids", ())
+    ]
+    return {**world, "events": events, "sold_out_elsewhere": others}
 
 
 def woven(goal: Mapping[str, Any], lists: Sequence[Sequence[Action]]) -> list[Action]:
@@ -392,9 +401,9 @@ class Journey(Environment):
         stop = goal["switch"]
         slots: list[list[Slot]] = [[] for _ in goal["intents"]]
         for slot in script["slots"]:
-            number, _, key = slot.key.partition(".")
-            subject = slot.subject.partition(".")[2]
-            slots[int(number) - 1].append(replace(slot, key=key, subject=subject))
+            number, _, key = slot["key"].partition(".")
+            subject = slot["subject"].partition(".")[2]
+            slots[int(number) - 1].append(Slot.from_dict({**slot, "key": key, "subject": subject}))
         nouns: list[dict[str, list[str]]] = [{} for _ in goal["intents"]]
         for name, words in script["nouns"].items():
             number, _, subject = name.partition(".")
@@ -450,14 +459,19 @@ class Journey(Environment):
     # --- the verifier ----------------------------------------------------------------------
 
     def verify(self, goal: Mapping[str, Any], state: State) -> Verdict:
-        """The mean of what was said of each intent when it was answered."""
+        """The mean of what was said of each intent when it was answered, or of what became of it
+        since, where it left something behind that could be spoiled."""
         parts = state.parts  # type: ignore[attr-defined]
-        verdicts = [part.verdict() for part in parts]
+        verdicts = [standing(part) for part in parts]
         checks: list[Check] = []
         details = []
         for number, (part, verdict) in enumerate(zip(parts, verdicts, strict=True), start=1):
             name = part.environment.name
             checks.append(Check(f"{number}.{name}", verdict.passed, f"r_task {verdict.r_task:.3f}"))
+            if part.answer is not None and part.environment.may_change:
+                stands = verdict.passed or not part.verdict().passed
+                detail = "" if stands else "right when it was answered, spoiled since"
+                checks.append(Check(f"{number}.{name}.still_stands", stands, detail))
             checks.extend(
                 Check(f"{number}.{name}.{check.name}", check.passed, check.detail)
                 for check in verdict.checks
@@ -488,6 +502,18 @@ class Journey(Environment):
         open_parts = [part for part in session.parts if part.answer is None]
         if not all(p.verdict().passed for p in session.parts if p.answer is not None):
             return []
+        mend: list[ToolCall] = []
+        for spoiled in session.parts:
+            if spoiled.answer is None or standing(spoiled).passed:
+                continue
+            again = spoiled.environment.recover(spoiled.intent.goal, spoiled)
+            if not again:
+                return []
+            mend += [made for action in again for made in action.tool_calls]
+        if mend:
+            steps = pack(mend, session.tool_budget)
+            room = session.max_turns - session.steps - len(open_parts)
+            return steps if len(steps) <= room else []
         part, episode = session.part, session.episode
         plan: list[Action] | None = part.environment.recover(part.intent.goal, part)
         if plan is None:
@@ -502,7 +528,7 @@ class Journey(Environment):
         done = 0.0
         for part in parts:
             if part.answer is not None:
-                done += part.verdict().passed
+                done += standing(part).passed
             elif part.begun:
                 done += part.environment.progress(part.intent.goal, part)
         return done / len(parts)
@@ -531,6 +557,8 @@ class Journey(Environment):
             for miss in environments[name].near_misses(
                 intent["goal"], world_of(world, number), axes, catalog
             ):
+                if miss.kind == "returned_unasked" and "returns" in names:
+                    continue  # it may be the very line that another request is about
                 if miss.actions and miss.actions[-1].answer is not None:
                     wrong.setdefault(miss.kind, miss.actions)
             kinds = sorted(wrong, key=lambda kind: seed_from("miss", goal["intents"], kind))
@@ -541,6 +569,7 @@ class Journey(Environment):
         # The last request is never answered: the turns run out.
         idle = Action(text="Is there anything else?")
         yield NearMiss("intent_dropped", (*right[:-1], *[idle] * self.max_turns(goal, axes)))
+        yield from self._spoiled(goal, world, axes, catalog, right)
         answers = [action[-1].answer for action in lists]
         for number in range(len(lists) - 1):
             ways = [_fields(environments[name]) for name in names[number : number + 2]]
@@ -553,6 +582,37 @@ class Journey(Environment):
         # The first answer again for the second request, which is of another kind.
         again = [*lists[0], Action(answer=answers[0]), *[idle] * self.max_turns(goal, axes)]
         yield NearMiss("answered_twice", tuple(again))
+
+    @staticmethod
+    def _spoiled(
+        goal: Mapping[str, Any],
+        world: Mapping[str, Any],
+        axes: Axes,
+        catalog: Catalog,
+        right: Sequence[Action],
+    ) -> Iterator[NearMiss]:
+        """Right answers throughout, and with the last of them a write that undoes an earlier
+        one."""
+        names = [intent["environment"] for intent in goal["intents"]]
+        stop = goal["switch"]
+        # The last but one comes to its end after the last if it was interrupted by that.
+        turned = stop is not None and stop["intent"] == len(names) - 2
+        last = names[-2] if turned else names[-1]
+        late: dict[str, ToolCall | None] = {}
+        if "cart" in names and last != "cart":
+            late["cart"] = to_buy(world, catalog)
+        if "returns" in names and last != "returns":
+            want = goal["intents"][names.index("returns")]["goal"]["want"]
+            late["returns"] = to_return(world, catalog, (want["order_id"], want["line_id"]))
+        *before, end = right
+        for name, made in late.items():
+            if made is None:
+                continue
+            if len(end.tool_calls) < axes.tool_budget:
+                spoiling = (*before, replace(end, tool_calls=(*end.tool_calls, made)))
+            else:
+                spoiling = (*before, Action(tool_calls=(made,)), end)
+            yield NearMiss(f"{name}_spoiled_later", spoiling)
 
     # --- agents that see no goal -----------------------------------------------------------
 

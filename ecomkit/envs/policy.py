@@ -29,6 +29,13 @@ from ecomkit.envs.base import (
     draw_clock,
     in_split,
 )
+from ecomkit.envs.shopping import (
+    answer_after,
+    held_against,
+    put_back,
+    unasked_labels,
+    unasked_misses,
+)
 from ecomkit.errors import DrawFailed
 from ecomkit.policies import Reading, Rule, evaluate, read_passage, rule_of
 from ecomkit.records import Action, Check, Verdict
@@ -470,14 +477,17 @@ class PolicyQuestion(Environment):
             Check("answered", answered, "" if answered else "no submit_answer"),
             Check("value", r_task >= PASS_MARK, f"{str(given)[:40]!r}, not {right!r}"),
         )
-        return Verdict(r_task, passed, checks)
+        return held_against(Verdict(r_task, passed, checks), state, self.may_change)
 
     def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
-        if state.answer is not None:
+        yield from unasked_labels(verdict)
+        wrong = any(check.name == "value" and not check.passed for check in verdict.checks)
+        if state.answer is not None and wrong:
             yield "wrong_policy_value"
 
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
-        return [Action(answer=as_answer(right_answer(goal, state.fired, state.steps + 1)))]
+        answer = as_answer(right_answer(goal, state.fired, state.steps + 1))
+        return answer_after(put_back(state, self.may_change), answer, state.tool_budget)
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         """Nothing changes on the customer's screen; they can only be told."""
@@ -491,7 +501,8 @@ class PolicyQuestion(Environment):
     def near_misses(
         self, goal: Mapping[str, Any], world: Mapping[str, Any], axes: Axes, catalog: Catalog
     ) -> Iterator[NearMiss]:
-        *looks, last = self.reference(goal, world, axes, catalog)
+        reference = self.reference(goal, world, axes, catalog)
+        looks = reference[:-1]
         right = right_answer(goal, {"switch": 0}, 1)
         for kind, wrong in _wrong(world["policy"], goal, right):
             yield NearMiss(kind, (*looks, Action(answer=as_answer(wrong))))
@@ -515,6 +526,7 @@ class PolicyQuestion(Environment):
             early = (*looks, Action(answer=as_answer(goal["answer"])))
             yield NearMiss("ignored_change_of_mind", early)
         yield NearMiss("no_value", (*looks, Action(answer={})))
+        yield from unasked_misses(reference, world, axes.tool_budget, catalog, self.may_change)
 
     # --- agents that see no goal -----------------------------------------------------------
 

@@ -22,7 +22,7 @@ from ecomkit.envs.base import (
     pack,
     pick_row,
 )
-from ecomkit.envs.shopping import clues_of, filters_for, known
+from ecomkit.envs.shopping import clues_of, filters_for, known, unasked_labels
 from ecomkit.errors import UnknownProduct
 from ecomkit.records import Action, Check, Constraint, Product, ToolCall, Verdict
 from ecomkit.seeds import Rng
@@ -477,11 +477,27 @@ def met_share(
     catalog: Catalog, product: Product | None, category: str, requirements: Sequence[Constraint]
 ) -> float:
     """Share of the requirements that a product meets; 0 outside the category."""
-    if product is None or product.category != category:
-        return 0.0
-    row = np.array([catalog.row(product.product_id)], dtype=np.int32)
-    met = sum(bool(catalog.mask(row, [constraint])[0]) for constraint in requirements)
-    return met / len(requirements)
+    return met_shares(catalog, [product], category, requirements)[0]
+
+
+def met_shares(
+    catalog: Catalog,
+    products: Sequence[Product | None],
+    category: str,
+    requirements: Sequence[Constraint],
+) -> list[float]:
+    """:func:`met_share` of several products, each requirement looked at once for all of them."""
+    inside = [p is not None and p.category == category for p in products]
+    rows = np.array(
+        [catalog.row(p.product_id) for p, here in zip(products, inside, strict=True) if p and here],
+        dtype=np.int32,
+    )
+    met = np.zeros(len(rows), dtype=np.int64)
+    if len(rows):
+        for constraint in requirements:
+            met += catalog.mask(rows, [constraint])
+    counts = iter(met.tolist())
+    return [next(counts) / len(requirements) if here else 0.0 for here in inside]
 
 
 def met_checks(
@@ -502,9 +518,8 @@ def met_checks(
 
 def labels_of_list(goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
     """Failure labels of a recommended list, from its checks (see :meth:`Environment.labels`)."""
+    yield from unasked_labels(verdict)
     failed = {check.name: check.detail for check in verdict.checks if not check.passed}
-    if "nothing_ordered" in failed:
-        yield "extra_item"
     if state.answer is None:
         return
     ids = {str(one).strip() for one in state.answer.get("product_ids", ())}

@@ -30,6 +30,7 @@ from ecomkit.envs.base import (
     call,
     draw_clock,
     holds_on_card,
+    pack,
     pick_row,
 )
 from ecomkit.envs.history import (
@@ -48,7 +49,15 @@ from ecomkit.envs.history import (
     twin_line,
 )
 from ecomkit.envs.policy import NAMES, ORDINARY, fact
-from ecomkit.envs.shopping import clue_candidates, filters_for, query_words
+from ecomkit.envs.shopping import (
+    clue_candidates,
+    filters_for,
+    held_against,
+    put_back,
+    query_words,
+    unasked_labels,
+    unasked_misses,
+)
 from ecomkit.errors import DrawFailed
 from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
 from ecomkit.seeds import Rng
@@ -134,6 +143,7 @@ def fits_exchange(exchange: Mapping[str, Any], product: Any) -> bool:
 
 class Returns(Environment):
     name = "returns"
+    may_change = frozenset({"returns"})
     task: ClassVar[str] = (
         "The customer wants to send an item back, for a refund or for another product. Open the "
         "return or the exchange if the shop's rules allow it; if they do not, open nothing and "
@@ -575,13 +585,13 @@ class Returns(Environment):
             Check("replacement", replaced, "" if replaced else "not what was asked for"),
             Check("no_other_line", not elsewhere, f"{elsewhere} opened on other lines"),
             Check("answer_agrees", agrees, "" if agrees else "the answer names another line"),
-            Check("nothing_ordered", not state.order_steps, ""),
         )
         passed = all(check.passed for check in checks)
         r_task = 0.45 * _sign(line) + 0.45 * _sign(opened) + 0.10 * _sign(replaced)
         if not answered:
             r_task = min(r_task, -0.1)
-        return Verdict(1.0 if passed else min(r_task, 0.8), passed, checks)
+        verdict = Verdict(1.0 if passed else min(r_task, 0.8), passed, checks)
+        return held_against(verdict, state, self.may_change)
 
     def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
         want = wanted(goal, state.fired, state.steps)
@@ -604,8 +614,7 @@ class Returns(Environment):
         for record in state.world.returns:
             if (record["order_id"], record["line_id"]) == place:
                 yield from self._record_labels(want["exchange"], record, state.catalog)
-        if state.order_steps:
-            yield "extra_item"
+        yield from unasked_labels(verdict)
         if answer is None:
             return
         claims = answer["eligible"]
@@ -655,8 +664,11 @@ class Returns(Environment):
         where = {"order_id": want["order_id"], "line_id": want["line_id"]}
         answer = {**where, "eligible": want["eligible"]}
         opened = state.world.returns
-        if state.order_steps or (opened and not want["eligible"]):
+        undone = put_back(state, self.may_change)
+        if undone is None or (opened and not want["eligible"]):
             return []
+        if undone:
+            return [*pack(undone, state.tool_budget), Action(answer=answer)]
         if opened:
             right = all(
                 (r["order_id"], r["line_id"]) == (want["order_id"], want["line_id"])
@@ -793,6 +805,14 @@ class Returns(Environment):
             row = catalog.row(goal["product_id"])
             instead = {**want, "exchange": {}}
             yield plan("exchange_for_refund", instead, catalog.product_id(row))
+        yield from unasked_misses(
+            self._plan(goal, axes, want, replacement),
+            world,
+            axes.tool_budget,
+            catalog,
+            self.may_change,
+            avoid={replacement} if replacement else frozenset(),
+        )
 
     @staticmethod
     def _bad_replacements(

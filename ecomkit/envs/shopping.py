@@ -1,16 +1,19 @@
-"""What environments share: clues that single a product out, and reading what the user said."""
+"""What environments share: clues that single a product out, reading what the user said, and the
+rule that nothing may be changed that nobody asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecomkit.envs.base import AgentView
-from ecomkit.records import Constraint, Product
+from ecomkit.envs.base import AgentView, NearMiss, State, call, pack, submit
+from ecomkit.policies import days_since, eligibility, return_facts
+from ecomkit.records import Action, Check, Constraint, Product, ToolCall, Verdict
 from ecomkit.seeds import Rng
-from ecomkit.tools import filters_from
+from ecomkit.tools import filters_from, resolve
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
@@ -147,3 +150,184 @@ def filters_for(category: str, clues: list[Constraint]) -> dict[str, Any]:
     return filters_from(
         [Constraint("category", "eq", category), *(c for c in clues if c.attribute != "title")]
     )
+
+
+# --- what nobody asked for -----------------------------------------------------------------
+
+IN_CART_CEILING = 0.90
+"""The most that ``r_task`` can be with something left in the cart: short of every pass mark."""
+
+SHELF = 300
+"""How many products are looked at for one that can be bought along."""
+
+_NONE: frozenset[str] = frozenset()
+_CAN_NOT_BE_UNDONE = frozenset({"nothing_ordered", "nothing_returned"})
+_LEFT_ALONE = _CAN_NOT_BE_UNDONE | {"nothing_left_in_cart"}
+
+
+def unasked(state: State, may_change: Set[str]) -> dict[str, list[str]]:
+    """What was changed that the customer did not ask for, by the name of the check it fails.
+
+    Orders, returns and the cart are all that the tools can change. What was ordered or sent back
+    stays so; the cart is judged as it stands, so that what was taken out again does no harm. In a
+    journey, returns and the cart are left to the request that they belong to from the moment at
+    which it comes up, an order belongs to the request that was talked about, and nothing is held
+    against two requests.
+    """
+    may, held = set(may_change), set()
+    session = getattr(state, "session", None)
+    for part in session.parts if session is not None else ():
+        if part.begun and part.number != getattr(state, "number", None):
+            may |= part.environment.may_change - {"orders"}
+            held |= set(part.verdict().details.get("unasked", ()))
+    world = state.world
+    found: dict[str, list[str]] = {}
+    if "orders" not in may:
+        found["nothing_ordered"] = [f"order {order_id}" for order_id in state.order_steps]
+    if "returns" not in may:
+        found["nothing_returned"] = [
+            f"{record['kind']} of {record['order_id']} {record['line_id']}"
+            for record in world.returns
+        ]
+    if "cart" not in may:
+        found["nothing_left_in_cart"] = [_line(line.line_id) for line in world.cart]
+    return {name: [x for x in things if x not in held] for name, things in found.items()}
+
+
+def _line(line_id: str) -> str:
+    return f"cart line {line_id}"
+
+
+def held_against(verdict: Verdict, state: State, may_change: Set[str]) -> Verdict:
+    """``verdict`` with what nobody asked for held against it.
+
+    An order or a return that nobody asked for costs all credit: it takes the customer's money or
+    goods, which is worse than no help. Something left in the cart only costs the pass.
+    """
+    found = unasked(state, may_change)
+    checks = [Check(name, not things, ", ".join(things[:3])) for name, things in found.items()]
+    things = [thing for some in found.values() for thing in some]
+    if not things:
+        return replace(verdict, checks=(*verdict.checks, *checks))
+    undoable = not any(found.get(name) for name in _CAN_NOT_BE_UNDONE)
+    return Verdict(
+        min(verdict.r_task, IN_CART_CEILING) if undoable else -1.0,
+        False,
+        (*verdict.checks, *checks),
+        {**verdict.details, "unasked": things},
+    )
+
+
+def put_back(state: State, may_change: Set[str]) -> list[ToolCall] | None:
+    """Calls that undo what nobody asked for; None if it can't be undone."""
+    found = unasked(state, may_change)
+    if any(found.get(name) for name in _CAN_NOT_BE_UNDONE):
+        return None
+    left = found.get("nothing_left_in_cart", ())
+    return [
+        call("cart_remove", line_id=line.line_id)
+        for line in state.world.cart
+        if _line(line.line_id) in left
+    ]
+
+
+def unasked_labels(verdict: Verdict) -> Iterator[str]:
+    """The failure label of what nobody asked for."""
+    if any(check.name in _LEFT_ALONE and not check.passed for check in verdict.checks):
+        yield "extra_item"
+
+
+def answer_after(
+    undone: list[ToolCall] | None, answer: Mapping[str, Any], budget: int
+) -> list[Action]:
+    """Undo what :func:`put_back` says, then answer; no actions if it can't be undone."""
+    return [] if undone is None else submit(pack(undone, budget), answer)
+
+
+def standing(part: Any) -> Verdict:
+    """What is to be said of an intent by now: what was said when it was answered, unless its
+    result is one of the shop's state (a cart, an order, a return) and no longer there.
+
+    What it may change no other intent of the journey may, so nothing changes it rightly. Lists
+    and answers are not judged again: what sold out since was in stock when it was recommended.
+    """
+    verdict: Verdict = part.verdict()
+    if part.answer is None or not verdict.passed or not part.environment.may_change:
+        return verdict
+    now: Verdict = part.environment.verify(part.intent.goal, part)
+    return verdict if now.passed else now
+
+
+def to_buy(
+    world: Mapping[str, Any], catalog: Catalog, wish: Sequence[str] = (), avoid: Set[str] = _NONE
+) -> ToolCall | None:
+    """A call that puts a unit in the cart: of one of ``wish``, else of any product that stays in
+    stock; None if none of the first few hundred does."""
+    changing = {*(world.get("stock") or ()), *(world.get("sold_out_elsewhere") or ())}
+    for event in world.get("events") or ():
+        changing.update(event.get("variant_ids", ()))
+    others = (catalog.product_id(row) for row in range(min(len(catalog), SHELF)))
+    for product_id in (*wish, *others):
+        if product_id in avoid or catalog.product(product_id).category in catalog.deny_list:
+            continue
+        for variant in catalog.variants(product_id):
+            if variant.stock >= 2 and variant.variant_id not in changing:
+                return call("cart_add", product_id=product_id, variant_id=variant.variant_id)
+    return None
+
+
+def to_return(
+    world: Mapping[str, Any], catalog: Catalog, avoid: tuple[str, str] | None = None
+) -> ToolCall | None:
+    """A call that sends back a line of the account's orders, other than ``avoid`` (order id, line
+    id); None if the shop takes none back."""
+    for order in world.get("orders") or ():
+        delivered = order.get("delivered_at") if order["status"] == "delivered" else None
+        days = days_since(delivered, world["now"])
+        for line in order["lines"]:
+            if line.get("returned") or (order["order_id"], line["line_id"]) == avoid:
+                continue
+            department = catalog.product(line["product_id"]).department
+            facts = return_facts(order, line, department, world.get("profile") or {})
+            if eligibility(world.get("policy"), facts, days).eligible:
+                where = {"order_id": order["order_id"], "line_id": line["line_id"]}
+                return call("return_initiate", **where)
+    return None
+
+
+def with_writes(
+    right: Sequence[Action], writes: Sequence[ToolCall], budget: int
+) -> tuple[Action, ...]:
+    """``right`` with ``writes`` in place of its first looks, so that it takes no more turns than
+    it must; its own writes and its answer stay."""
+    *steps, last = right
+    own = [step for step in steps if any(_writes(made) for made in step.tool_calls)]
+    looks = [step for step in steps if step not in own]
+    added = pack(writes, budget)
+    return (*added, *looks[len(added) :], *own, last)
+
+
+def _writes(made: ToolCall) -> bool:
+    tool = resolve(made.name)
+    return tool is not None and tool.writes
+
+
+def unasked_misses(
+    right: Sequence[Action],
+    world: Mapping[str, Any],
+    budget: int,
+    catalog: Catalog,
+    may_change: Set[str],
+    wish: Sequence[str] = (),
+    avoid: Set[str] = _NONE,
+) -> Iterator[NearMiss]:
+    """``right``, which passes, with each kind of change along with it that nobody asked for."""
+    buy = to_buy(world, catalog, wish, avoid)
+    if buy is not None and "orders" not in may_change:
+        ordered = with_writes(right, [buy, call("order_checkout")], budget)
+        yield NearMiss("ordered_unasked", ordered)
+    if buy is not None and "cart" not in may_change:
+        yield NearMiss("left_in_cart", with_writes(right, [buy], budget))
+    back = to_return(world, catalog)
+    if back is not None and "returns" not in may_change:
+        yield NearMiss("returned_unasked", with_writes(right, [back], budget))

@@ -48,7 +48,7 @@ from ecomkit.envs.recommending import (
     labels_of_list,
     listing_plan,
     met_checks,
-    met_share,
+    met_shares,
     naive_list,
     pick_target,
     pool_limit,
@@ -58,10 +58,17 @@ from ecomkit.envs.recommending import (
     sold_out_event,
     violators,
 )
-from ecomkit.envs.shopping import known, query_for
+from ecomkit.envs.shopping import (
+    answer_after,
+    held_against,
+    known,
+    put_back,
+    query_for,
+    unasked_misses,
+)
 from ecomkit.errors import SearchUnavailable
 from ecomkit.ranking import ndcg, signed, stretched
-from ecomkit.records import Action, Check, Constraint, Product, ToolCall, Verdict
+from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
 from ecomkit.seeds import Rng
 from ecomkit.user import Review
 from ecomkit.user.words import bare, some
@@ -438,12 +445,22 @@ class Substitution(Environment):
         raw = raw_pool(catalog, goal, switched, lambda one: state.world.product_stock(one) > 0)
         pool = dict(zip(raw, stretched(list(raw.values())), strict=True))
         listed = read_list(state, min(goal["outputs"], len(pool)))
-        earned = [
-            pool[one]
-            if one in pool
-            else self._part(catalog, goal, requirements, product, left, raw)
-            for one, product, left in zip(listed.ids, listed.products, listed.stock, strict=True)
-        ]
+        about = [c for c in requirements if c.attribute == goal["compatibility"]]
+        shares = met_shares(catalog, listed.products, goal["category"], requirements)
+        suits = met_shares(catalog, listed.products, goal["category"], about) if about else shares
+        earned = []
+        for place, one in enumerate(listed.ids):
+            if one in pool:
+                earned.append(pool[one])
+            elif (
+                listed.products[place] is None
+                or listed.stock[place] <= 0
+                or one == goal["original"]
+                or (about and suits[place] < 1.0)
+            ):
+                earned.append(0.0)
+            else:
+                earned.append(self._part(goal, one, shares[place], raw))
         rank = ndcg(earned, pool.values(), listed.places)
         answered = state.answer is not None
         r_task = -1.0
@@ -457,7 +474,6 @@ class Substitution(Environment):
             Check("not_the_original", not original, goal["original"] if original else ""),
             *listed.checks(),
             *met_checks(catalog, listed, goal["category"], requirements),
-            Check("nothing_ordered", not state.order_steps),
         ]
         details = {
             "ndcg": rank,
@@ -466,29 +482,18 @@ class Substitution(Environment):
             "feasible_in_stock": len(pool),
             "past_places": len(listed.ids) - len(listed.judged),
         }
-        return judged(r_task, checks, details)
+        return held_against(judged(r_task, checks, details), state, self.may_change)
 
     @staticmethod
     def _part(
-        catalog: Catalog,
-        goal: Mapping[str, Any],
-        requirements: Sequence[Constraint],
-        product: Product | None,
-        stock: int,
-        pool: Mapping[str, float],
+        goal: Mapping[str, Any], product_id: str, share: float, pool: Mapping[str, float]
     ) -> float:
-        """Gain of what misses a requirement, on the scale of the pool: 0 unless it is compatible,
-        in stock and not the original."""
-        if product is None or stock <= 0 or product.product_id == goal["original"]:
-            return 0.0
-        about = [c for c in requirements if c.attribute == goal["compatibility"]]
-        if about and met_share(catalog, product, goal["category"], about) < 1.0:
-            return 0.0
+        """Gain of what is compatible and in stock but misses a requirement, on the scale of the
+        pool; ``share`` of the requirements is met."""
         low, high = min(pool.values(), default=0.0), max(pool.values(), default=0.0)
         if high <= low:
             return 0.0
-        share = met_share(catalog, product, goal["category"], requirements)
-        raw = raw_gain(goal, product.product_id, share)
+        raw = raw_gain(goal, product_id, share)
         return min(1.0, max(0.0, (raw - low) / (high - low)))
 
     def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
@@ -504,9 +509,9 @@ class Substitution(Environment):
         return set(self._pool(goal, state))
 
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
-        if state.order_steps:
-            return []
-        return [Action(answer={"product_ids": list(self._pool(goal, state))[: goal["outputs"]]})]
+        ids = list(self._pool(goal, state))[: goal["outputs"]]
+        undone = put_back(state, self.may_change)
+        return answer_after(undone, {"product_ids": ids}, state.tool_budget)
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         return Review()
@@ -553,7 +558,9 @@ class Substitution(Environment):
         if goal["switch"]:
             old = list(gains(catalog, goal, False, lambda one: one != gone))
             yield attempt("ignored_change_of_mind", old[: goal["outputs"]])
-        yield NearMiss("not_submitted", tuple(listing_plan(ideal, axes, last_event(goal))[:-1]))
+        right = listing_plan(ideal, axes, last_event(goal))
+        yield NearMiss("not_submitted", tuple(right[:-1]))
+        yield from unasked_misses(right, world, axes.tool_budget, catalog, self.may_change, ideal)
 
     # --- agents that see no goal -----------------------------------------------------------
 

@@ -35,6 +35,13 @@ from ecomkit.envs.history import (
     refer_by_id,
     refer_indirectly,
 )
+from ecomkit.envs.shopping import (
+    answer_after,
+    held_against,
+    put_back,
+    unasked_labels,
+    unasked_misses,
+)
 from ecomkit.records import Action, Check, Verdict
 from ecomkit.seeds import Rng
 from ecomkit.user import NOTHING_SEEN, Review
@@ -224,9 +231,11 @@ class Tracking(Environment):
             ),
         )
         credit = 0.5 * order + 0.5 * (status and day)
-        return Verdict(2.0 * credit - 1.0, all(check.passed for check in checks), checks)
+        verdict = Verdict(2.0 * credit - 1.0, all(check.passed for check in checks), checks)
+        return held_against(verdict, state, self.may_change)
 
     def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        yield from unasked_labels(verdict)
         if state.answer is None:
             return
         failed = {check.name for check in verdict.checks if not check.passed}
@@ -245,7 +254,8 @@ class Tracking(Environment):
 
     def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
         order_id = wanted_order(goal, state.fired, state.steps + 1)
-        return [Action(answer=right_answer(state.world.placed_order(order_id)))]
+        answer = right_answer(state.world.placed_order(order_id))
+        return answer_after(put_back(state, self.may_change), answer, state.tool_budget)
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         """Nothing changes on the customer's screen; they can only be told."""
@@ -262,7 +272,8 @@ class Tracking(Environment):
         orders = {order["order_id"]: order for order in world["orders"]}
         final = self._final(goal)
         right = right_answer(orders[final])
-        *looks, _ = self.reference(goal, world, axes, catalog)
+        reference = self.reference(goal, world, axes, catalog)
+        looks = reference[:-1]
 
         def answered(**changes: str) -> tuple[Action, ...]:
             return (*looks, Action(answer={**right, **changes}))
@@ -291,6 +302,10 @@ class Tracking(Environment):
                     yield NearMiss("wrong_date", answered(expected_date=other))
             yield NearMiss("no_date", answered(expected_date=NO_DATE))
         yield NearMiss("unknown_order", answered(order_id="W0000000"))
+        bought = [line["product_id"] for line in orders[final]["lines"]]
+        yield from unasked_misses(
+            reference, world, axes.tool_budget, catalog, self.may_change, bought
+        )
 
     # --- agents that see no goal -----------------------------------------------------------
 
