@@ -32,7 +32,16 @@ from ecomkit.envs.base import (
     pick_row,
 )
 from ecomkit.envs.cart import QUESTION
-from ecomkit.envs.shopping import choose_clues, clues_of, filters_for, known, query_words
+from ecomkit.envs.shopping import (
+    choose_clues,
+    clues_of,
+    filters_for,
+    held_against,
+    known,
+    query_words,
+    unasked_labels,
+    unasked_misses,
+)
 from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
 from ecomkit.user import NOTHING_SEEN, Review
 from ecomkit.user.phrases import OPEN_ONE
@@ -169,12 +178,15 @@ class PriceCheck(Environment):
             Check("total", right, f"not {total} cents for {quantity}"),
         )
         credit = 0.5 * product + 0.5 * right
-        return Verdict(2.0 * credit - 1.0, all(check.passed for check in checks), checks)
+        verdict = Verdict(2.0 * credit - 1.0, all(check.passed for check in checks), checks)
+        # The customer asked for a price: nothing may be ordered or left in the cart.
+        return held_against(verdict, state, self.may_change)
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         return NOTHING_SEEN  # nothing changes on the customer's screen
 
     def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        yield from unasked_labels(verdict)
         failed = {check.name for check in verdict.checks if not check.passed}
         if state.answer is not None and "product" in failed:
             yield "wrong_product"
@@ -186,7 +198,7 @@ class PriceCheck(Environment):
     def near_misses(
         self, goal: Mapping[str, Any], world: Mapping[str, Any], axes: Axes, catalog: Catalog
     ) -> Iterator[NearMiss]:
-        look, _ = self.reference(goal, world, axes, catalog)
+        look, answer = self.reference(goal, world, axes, catalog)
         right = self._right(goal, catalog)
         price = catalog.product(goal["product_id"]).price_cents
 
@@ -198,6 +210,9 @@ class PriceCheck(Environment):
             yield miss("a_cent_off", total_cents=right["total_cents"] + step)
         yield miss("dollars", total_cents=right["total_cents"] // 100)
         yield miss("nothing", total_cents=0)
+        yield from unasked_misses(
+            [look, answer], world, axes.tool_budget, catalog, self.may_change, [goal["product_id"]]
+        )
         if goal["switch"]:
             yield miss("ignored_change_of_mind", total_cents=goal["quantity"] * price)
         for row in catalog.rows(category=goal["category"])[:5]:

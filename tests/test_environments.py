@@ -14,6 +14,8 @@ import pytest
 from ecomkit.agents import CHEAP_POLICIES, actions_from, play_session, run_actions
 from ecomkit.difficulty import LEVELS
 from ecomkit.envs import REGISTRY, environment
+from ecomkit.envs.base import call
+from ecomkit.envs.shopping import to_buy, with_writes
 from ecomkit.episodes import certify, draw
 from ecomkit.records import EPISODE_COLUMNS, Episode
 from ecomkit.replay import Session
@@ -55,6 +57,19 @@ def test_the_reference_scores_one_and_the_honest_agent_passes(name, d, drawn, ca
         assert honest.passed
         assert honest.r_hall == 0.0
         assert honest.steps == episode.honest_turns <= episode.max_turns
+
+
+@pytest.mark.parametrize(("name", "d"), CELLS)
+def test_an_order_that_nobody_asked_for_fails(name, d, drawn, catalog):
+    for one in drawn(name, d):
+        episode = one.episode
+        if "orders" in environment(name).may_change and episode.goal.get("checkout"):
+            continue
+        buy = to_buy(episode.world, catalog)
+        right = actions_from(episode.reference)
+        actions = with_writes(right, [buy, call("order_checkout")], episode.tool_budget)
+        session = run_actions(Session(episode, catalog, record=False), actions)
+        assert session.world.placed and not session.score().passed
 
 
 @pytest.mark.parametrize(("name", "d"), CELLS)

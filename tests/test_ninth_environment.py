@@ -38,6 +38,7 @@ def registered(monkeypatch):
 def test_it_keeps_every_invariant(d, drawn, catalog):
     invariants.test_the_reference_scores_one_and_the_honest_agent_passes(NAME, d, drawn, catalog)
     invariants.test_near_misses_and_cheap_policies_fail(NAME, d, drawn, catalog)
+    invariants.test_an_order_that_nobody_asked_for_fails(NAME, d, drawn, catalog)
     invariants.test_an_episode_survives_its_row(NAME, d, drawn, catalog)
 
 
