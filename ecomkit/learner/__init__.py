@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ecomkit.agents import run_policy
+from ecomkit.learner.baskets import BundleDesk, CartDesk
 from ecomkit.learner.moves import MOVES, Chooser, Desk, Move, Option
 from ecomkit.learner.questions import PolicyDesk, TrackingDesk
 from ecomkit.replay import Session
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 DESKS: dict[str, type[Desk]] = {
     "tracking": TrackingDesk,
     "policy": PolicyDesk,
+    "cart": CartDesk,
+    "bundle": BundleDesk,
 }
 """Environment → its desk; a journey uses the desk of each of its parts."""
 

@@ -87,6 +87,10 @@ class Desk:
         """Features of how far things are; they speak for or against ``submit``."""
         raise NotImplementedError
 
+    def ready(self) -> bool:
+        """Whether there is anything to answer with; without it ``submit`` waits for the end."""
+        return True
+
     def note(self, move: Move, made: ToolCall, result: Mapping[str, Any]) -> None:
         """Take in the result of a call."""
         raise NotImplementedError
@@ -112,7 +116,8 @@ class Desk:
                 ]
                 now = self._now(len(chosen))
                 options = [Option(move.name, {**move.features, **now}) for move in moves]
-                options.append(Option("submit", {**self.state(), **now}))
+                if self.ready() or not options or now["last"]:
+                    options.append(Option("submit", {**self.state(), **now}))
                 if chosen:
                     full = float(paid >= view.tool_budget)
                     options.append(Option("send", {"full": full, **now}))
