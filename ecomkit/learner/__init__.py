@@ -12,6 +12,8 @@ from ecomkit.agents import run_policy
 from ecomkit.learner.baskets import BundleDesk, CartDesk
 from ecomkit.learner.moves import MOVES, Chooser, Desk, Move, Option
 from ecomkit.learner.questions import PolicyDesk, TrackingDesk
+from ecomkit.learner.returning import ReturnsDesk
+from ecomkit.learner.shelves import DiscoveryDesk, SubstitutionDesk
 from ecomkit.replay import Session
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from ecomkit.records import Episode
 
 DESKS: dict[str, type[Desk]] = {
+    "discovery": DiscoveryDesk,
+    "substitution": SubstitutionDesk,
+    "returns": ReturnsDesk,
     "tracking": TrackingDesk,
     "policy": PolicyDesk,
     "cart": CartDesk,

@@ -118,7 +118,7 @@ class Desk:
                 options = [Option(move.name, {**move.features, **now}) for move in moves]
                 if self.ready() or not options or now["last"]:
                     options.append(Option("submit", {**self.state(), **now}))
-                if chosen:
+                if chosen and not now["last"]:  # past the last step there is no answer
                     full = float(paid >= view.tool_budget)
                     options.append(Option("send", {"full": full, **now}))
                 place = chooser.one(options)

@@ -99,6 +99,9 @@ class TrackingDesk(Desk):
             "nothing": float(not self.opened),
         }
 
+    def ready(self) -> bool:
+        return bool(self.opened)
+
     def note(self, move: Move, made: ToolCall, result: Mapping[str, Any]) -> None:
         if move.name == "ask":
             self.asked += 1
@@ -162,6 +165,9 @@ class PolicyDesk(Desk):
             "nothing": float(not self.passages),
             "unread": float(not self.profile),
         }
+
+    def ready(self) -> bool:
+        return bool(self.passages)
 
     def note(self, move: Move, made: ToolCall, result: Mapping[str, Any]) -> None:
         if move.name == "ask":

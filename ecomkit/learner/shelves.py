@@ -152,6 +152,9 @@ class ShelfDesk(Desk):
             "read": read / max(1, len(wanted)),
         }
 
+    def ready(self) -> bool:
+        return bool(self.scout.cards)
+
     def note(self, move: Move, made: ToolCall, result: Mapping[str, Any]) -> None:
         if move.name == "ask":
             self.asked.add(move.key.partition(":")[2])

@@ -10,7 +10,7 @@ comes out the same on every machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ecomkit.learner.moves import Option
@@ -72,6 +72,9 @@ class SoftmaxChooser:
         self.environment = environment
         self.rng = rng
         self.gradient: Gradient = {}
+        """Of the log chance of the decisions taken."""
+        self.spread: Gradient = {}
+        """Of their entropy."""
         self.decisions = 0
 
     def one(self, options: Sequence[Option]) -> int:
@@ -91,7 +94,7 @@ class SoftmaxChooser:
             else:
                 chances = softmax([scores[one] for one in left])
                 place = left[self._draw(chances)]
-                self._learn(options, left, chances, place)
+                self._learn(options, scores, left, chances, place)
             taken.append(place)
             left.remove(place)
         self.decisions += len(taken)
@@ -107,17 +110,29 @@ class SoftmaxChooser:
         return len(chances) - 1
 
     def _learn(
-        self, options: Sequence[Option], left: Iterable[int], chances: Sequence[float], place: int
+        self,
+        options: Sequence[Option],
+        scores: Sequence[float],
+        left: Sequence[int],
+        chances: Sequence[float],
+        place: int,
     ) -> None:
-        """Adds the gradient of log(chance of ``place``): its features less the expected ones."""
-        gradient = self.gradient
+        """Adds this decision to the gradients.
+
+        Of log(chance of ``place``): its features less the expected ones. Of the entropy:
+        -Σ chance · (score - mean score) · features, for d log(chance) sums to nothing.
+        """
+        gradient, spread = self.gradient, self.spread
+        mean = sum(chance * scores[one] for one, chance in zip(left, chances, strict=True))
         for one, chance in zip(left, chances, strict=True):
             share = (1.0 if one == place else 0.0) - chance
+            even = chance * (mean - scores[one])
             name = options[one].name
             for feature, value in options[one].features.items():
                 if value:
                     key = f"{name}.{feature}"
                     gradient[key] = gradient.get(key, 0.0) + share * value
+                    spread[key] = spread.get(key, 0.0) + even * value
 
 
 class Adam:
@@ -127,9 +142,9 @@ class Adam:
     shared ones.
     """
 
-    def __init__(self, weights: Weights, rate: float, beta1: float = 0.9, beta2: float = 0.99):
+    def __init__(self, weights: Weights, rate: float, decay: float = 0.0, floor: float = 1e-8):
         self.weights = weights
-        self.rate, self.beta1, self.beta2 = rate, beta1, beta2
+        self.rate, self.decay, self.floor = rate, decay, floor
         self.first: dict[str, float] = {}
         self.second: dict[str, float] = {}
         self.steps = 0
@@ -137,15 +152,16 @@ class Adam:
     def step(self, gradient: Mapping[str, float]) -> None:
         """One step along ``gradient``; weights that it does not name go on by their momentum."""
         self.steps += 1
-        one, two = self.beta1, self.beta2
+        one, two = 0.9, 0.99
         scale1 = 1.0 - _power(one, self.steps)
         scale2 = 1.0 - _power(two, self.steps)
         for key in sorted({*self.first, *gradient}):
             g = gradient.get(key, 0.0)
             m = self.first[key] = one * self.first.get(key, 0.0) + (1.0 - one) * g
             v = self.second[key] = two * self.second.get(key, 0.0) + (1.0 - two) * g * g
-            move = self.rate * (m / scale1) / (math.sqrt(v / scale2) + 1e-8)
-            self.weights.values[key] = self.weights.values.get(key, 0.0) + move
+            move = self.rate * (m / scale1) / (math.sqrt(v / scale2) + self.floor)
+            old = self.weights.values.get(key, 0.0)
+            self.weights.values[key] = old + move - self.rate * self.decay * old
 
 
 def _power(base: float, exponent: int) -> float:
