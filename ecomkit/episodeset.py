@@ -253,7 +253,7 @@ class EpisodeSet:
                 self._groups.popitem(last=False)
         else:
             self._groups.move_to_end(key)
-        return table.slice(row, 1).to_pylist()[0]
+        return {name: table.column(name)[row].as_py() for name in table.column_names}
 
     def _index(self) -> dict[bytes, list[tuple[str, dict[str, Any]]]]:
         """Digest of the opening → the episodes that have it. Built when first needed."""

@@ -87,13 +87,14 @@ class Part:
     the conversation are the session's.
     """
 
-    def __init__(self, session: Session, number: int, intent: Intent) -> None:
+    def __init__(self, session: Session, number: int, intent: Intent, user: User) -> None:
         self.session = session
         self.catalog = session.catalog
         self.world = session.world
         self.number = number
         self.intent = intent
-        self.user = User(intent.script)
+        self.user = user
+        """Nobody has spoken with them before the intent begins; from then on a copy."""
         self.steps = 0
         self.begun = number == 0
         self.answer: Mapping[str, Any] | None = None
@@ -203,13 +204,11 @@ class Session:
         self.shaping = shaping
         self.record = record
         self.traced = trace
-        # Slots are frozen, so that every reset can share them.
-        self._script = {
-            **episode.user,
-            "slots": [Slot.from_dict(slot) for slot in episode.user["slots"]],
-        }
         self.environment: Environment = environment(episode.environment)
-        self._intents = self.environment.intents(episode.goal, self._script, episode.axes)
+        self._intents = self.environment.intents(episode.goal, episode.user, episode.axes)
+        # Built once: every reset begins with copies.
+        scripts = [intent.script for intent in self._intents] or [episode.user]
+        self._users = [User(script) for script in scripts]
         self._schemas: tuple[Mapping[str, Any], ...] = tuple(episode.tools)
         self._check_answer = _answer_check(episode.environment)
         self.messages: list[dict[str, Any]] = []
@@ -289,12 +288,15 @@ class Session:
         """Start over. Returns the system prompt and the customer's opening."""
         episode = self.episode
         self.world = World(episode.world, self.catalog)
-        self.parts = [Part(self, number, intent) for number, intent in enumerate(self._intents)]
+        self.user = self._users[0].copy()
+        self.parts = [
+            Part(self, number, intent, self._users[number] if number else self.user)
+            for number, intent in enumerate(self._intents)
+        ]
         """The intents of a journey, in the order in which they come up; else none."""
         self.part: Part | None = self.parts[0] if self.parts else None
         """The intent that an answer given now would answer."""
         self._broken_off: list[Part] = []
-        self.user = self.part.user if self.part is not None else User(self._script)
         self.context = ToolContext(
             world=self.world,
             catalog=self.catalog,
@@ -442,7 +444,7 @@ class Session:
     def _begin(self, part: Part) -> None:
         if not part.begun:
             part.begun = True
-            part.user = part.user.copy()  # a fork may begin it too
+            part.user = part.user.copy()  # a fork or the next session may begin it too
         self.part, self.user = part, part.user
 
     def _next_part(self) -> bool:

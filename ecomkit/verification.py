@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from ecomkit.actions import Unparseable, parse_action
@@ -256,7 +257,7 @@ class _Between:
             )
 
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+_ENCODE = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _CARD_ID = re.compile(r'\{"product_id": "([^"\\]+)"')
 _HEAD, _TAIL = '{"results": [', '}], "page": '
 
@@ -278,12 +279,19 @@ def read_kit_results(catalog: Catalog, content: str) -> dict[str, Any] | None:
         cards = [catalog.shared_card(name) for name in names]
         if content[len(_HEAD) : end + 1] != ", ".join([catalog.card_text(n) for n in names]):
             return None
-        rest = json.loads("{" + content[end + 4 :])
+        rest = _paging("{" + content[end + 4 :])
     except (UnknownProduct, ValueError, RecursionError):
         return None
     if not rest.keys() <= _SEARCH_KEYS or "results" in rest:
         return None
     return {"results": cards, **rest}
+
+
+@lru_cache(maxsize=1024)
+def _paging(text: str) -> dict[str, Any]:
+    """What search results say after the cards, which is one of few texts: for reading only."""
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def check_cards(

@@ -107,6 +107,7 @@ class World:
         "_order_index",
         "_returned",
         "_stock",
+        "_touched",
         "_uses",
         "cart",
         "catalog",
@@ -144,6 +145,7 @@ class World:
         """Room for what other modules derive from this world and may forget."""
         self._initial_stock: Mapping[str, int] = initial.get("stock") or _NOTHING
         self._stock: dict[str, int] = {}
+        self._touched: set[str] | None = None
         self._uses: dict[str, int] = {}
         self._events: Sequence[Mapping[str, Any]] = initial.get("events") or ()
         self._fired: list[int] = []
@@ -173,6 +175,7 @@ class World:
         new.memo = {}
         new._initial_stock = self._initial_stock
         new._stock = dict(self._stock)
+        new._touched = None
         new._uses = dict(self._uses)
         new._events = self._events
         new._fired = list(self._fired)
@@ -239,11 +242,33 @@ class World:
 
     def product_stock(self, product_id: str) -> int:
         """Units of a product on the shelf now, all its variants together."""
-        return sum(self.live(variant) for variant in self.catalog.variants(product_id))
+        changed, stated = self._stock, self._initial_stock
+        total = 0
+        for variant in self.catalog.variants(product_id):
+            name = variant.variant_id
+            total += changed[name] if name in changed else stated.get(name, variant.stock)
+        return total
+
+    def sold_out(self, product_id: str) -> bool:
+        """True if no variant of a product is on the shelf now. Most often known without making
+        the variants: those made by rule all have units at first.
+
+        Raises:
+            UnknownProduct: if the catalog does not hold it.
+        """
+        if self.catalog.stocked_at_first:
+            if self._touched is None:
+                changed = (*self._initial_stock, *self._stock)
+                self._touched = {variant_id.rpartition("-v")[0] for variant_id in changed}
+            if product_id not in self._touched:
+                self.catalog.row(product_id)
+                return False
+        return self.product_stock(product_id) <= 0
 
     def take(self, variant: Variant, quantity: int) -> None:
         """Take ``quantity`` units off the shelf."""
         self._stock[variant.variant_id] = self.live(variant) - quantity
+        self._touched = None
 
     # Events
 
@@ -268,6 +293,7 @@ class World:
             if kind == "sell_out":
                 for variant_id in event["variant_ids"]:
                     self._stock[variant_id] = 0
+                self._touched = None
             elif kind == "code_exhausted":
                 self._uses[normal_code(event["code"])] = 0
             else:

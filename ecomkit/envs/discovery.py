@@ -409,7 +409,7 @@ class Discovery(Environment):
         switched = "switch" in state.fired
         wanted = wish(goal, switched)
         requirements = from_dicts(wanted["requirements"])
-        pool = gains(catalog, goal, switched, lambda one: state.world.product_stock(one) > 0)
+        pool = gains(catalog, goal, switched, lambda one: not state.world.sold_out(one))
         listed = read_list(state, min(goal["outputs"], len(pool)))
         rank = ndcg([pool.get(one, 0.0) for one in listed.judged], pool.values(), listed.places)
         best = listed.products[: listed.places]
@@ -450,7 +450,7 @@ class Discovery(Environment):
     def _pool(goal: Mapping[str, Any], state: State) -> dict[str, float]:
         """What can be recommended now, best first, with its gain."""
         world, switched = state.world, "switch" in state.fired
-        return gains(state.catalog, goal, switched, lambda one: world.product_stock(one) > 0)
+        return gains(state.catalog, goal, switched, lambda one: not world.sold_out(one))
 
     def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
         return set(self._pool(goal, state))

@@ -421,7 +421,8 @@ class Listed:
     """k′: how many are wanted."""
     products: tuple[Product | None, ...]
     """The products of ``ids``, None for an id that the shop does not have."""
-    stock: tuple[int, ...]
+    gone: tuple[bool, ...]
+    """Which of ``ids`` are sold out or unknown."""
 
     @property
     def judged(self) -> tuple[str, ...]:
@@ -431,8 +432,7 @@ class Listed:
     @property
     def sold_out_share(self) -> float:
         """Share of what was listed that is sold out or does not exist; 0 for an empty list."""
-        gone = sum(stock <= 0 for stock in self.stock)
-        return gone / max(self.places, len(self.ids), 1)
+        return sum(self.gone) / max(self.places, len(self.ids), 1)
 
     def checks(self) -> Iterator[Check]:
         """Length and stock as checks."""
@@ -442,8 +442,8 @@ class Listed:
         yield Check("known_products", not unknown, ", ".join(unknown[:3])[:200])
         gone = [
             product_id
-            for product_id, product, stock in zip(self.ids, self.products, self.stock, strict=True)
-            if product is not None and stock <= 0
+            for product_id, product, out in zip(self.ids, self.products, self.gone, strict=True)
+            if product is not None and out
         ]
         yield Check("in_stock", not gone, ", ".join(gone[:3]))
 
@@ -453,15 +453,15 @@ def read_list(state: State, places: int) -> Listed:
     given = (state.answer or {}).get("product_ids", ())
     ids = tuple(dict.fromkeys(str(one).strip() for one in given))
     products: list[Product | None] = []
-    stock: list[int] = []
+    gone: list[bool] = []
     for one in ids:
         try:
             products.append(state.catalog.product(one))
-            stock.append(state.world.product_stock(one))
+            gone.append(state.world.sold_out(one))
         except (UnknownProduct, UnicodeError):
             products.append(None)
-            stock.append(0)
-    return Listed(ids, places, tuple(products), tuple(stock))
+            gone.append(True)
+    return Listed(ids, places, tuple(products), tuple(gone))
 
 
 def judged(r_task: float, checks: Sequence[Check], details: Mapping[str, Any]) -> Verdict:

@@ -442,7 +442,7 @@ class Substitution(Environment):
         catalog = state.catalog
         switched = "switch" in state.fired
         requirements = requirements_of(goal, switched)
-        raw = raw_pool(catalog, goal, switched, lambda one: state.world.product_stock(one) > 0)
+        raw = raw_pool(catalog, goal, switched, lambda one: not state.world.sold_out(one))
         pool = dict(zip(raw, stretched(list(raw.values())), strict=True))
         listed = read_list(state, min(goal["outputs"], len(pool)))
         about = [c for c in requirements if c.attribute == goal["compatibility"]]
@@ -454,7 +454,7 @@ class Substitution(Environment):
                 earned.append(pool[one])
             elif (
                 listed.products[place] is None
-                or listed.stock[place] <= 0
+                or listed.gone[place]
                 or one == goal["original"]
                 or (about and suits[place] < 1.0)
             ):
@@ -503,7 +503,7 @@ class Substitution(Environment):
     def _pool(goal: Mapping[str, Any], state: State) -> dict[str, float]:
         """What can be recommended now, best first, with its gain."""
         world, switched = state.world, "switch" in state.fired
-        return gains(state.catalog, goal, switched, lambda one: world.product_stock(one) > 0)
+        return gains(state.catalog, goal, switched, lambda one: not world.sold_out(one))
 
     def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
         return set(self._pool(goal, state))

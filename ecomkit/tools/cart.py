@@ -24,11 +24,11 @@ Code = Annotated[str, Limits(min_length=1, max_length=100)]
 
 def view(ctx: ToolContext) -> dict[str, Any]:
     """The cart as a customer sees it: lines with live stock, and what it costs in cents."""
-    world, catalog = ctx.world, ctx.catalog
+    world = ctx.world
     lines = []
     count = 0
     for line in world.cart:
-        variant = _variant_of(ctx, line)
+        variant, title = _on_line(ctx, line)
         available = world.live(variant)
         ctx.shown.add(line.product_id)
         count += line.quantity
@@ -36,7 +36,7 @@ def view(ctx: ToolContext) -> dict[str, Any]:
             "line_id": line.line_id,
             "product_id": line.product_id,
             "variant_id": line.variant_id,
-            "title": catalog.title(catalog.row(line.product_id)),
+            "title": title,
             "attributes": dict(variant.attributes),
             "quantity": line.quantity,
             "unit_price_cents": line.unit_price_cents,
@@ -59,8 +59,15 @@ def view(ctx: ToolContext) -> dict[str, Any]:
     return result
 
 
-def _variant_of(ctx: ToolContext, line: CartLine) -> Variant:
-    return ctx.world.variant(line.variant_id, line.product_id)
+def _on_line(ctx: ToolContext, line: CartLine) -> tuple[Variant, str]:
+    """The variant and the title on a cart line, which stay what they are as long as it does."""
+    known: dict[str, tuple[Variant, str]] = ctx.world.memo.setdefault("cart lines", {})
+    found = known.get(line.line_id)
+    if found is None:
+        variant = ctx.world.variant(line.variant_id, line.product_id)
+        title = ctx.catalog.title(ctx.catalog.row(line.product_id))
+        found = known[line.line_id] = variant, title
+    return found
 
 
 def _too_many(title: str, wanted: int, available: int) -> dict[str, Any]:
@@ -124,7 +131,8 @@ def cart_remove(ctx: ToolContext, line_id: Id) -> dict[str, Any]:
     line = ctx.world.line(line_id)
     if line is None:
         return _unknown_line(ctx, line_id)
-    title = labelled(ctx.catalog.product(line.product_id).title, _variant_of(ctx, line).attributes)
+    variant, title = _on_line(ctx, line)
+    title = labelled(title, variant.attributes)
     ctx.world.remove_line(line)
     return {"message": f"Removed {title}.", "cart": view(ctx)}
 
@@ -139,8 +147,8 @@ def cart_set_quantity(ctx: ToolContext, line_id: Id, quantity: Quantity) -> dict
     line = ctx.world.line(line_id)
     if line is None:
         return _unknown_line(ctx, line_id)
-    variant = _variant_of(ctx, line)
-    title = labelled(ctx.catalog.product(line.product_id).title, variant.attributes)
+    variant, title = _on_line(ctx, line)
+    title = labelled(title, variant.attributes)
     available = ctx.world.live(variant)
     if quantity > available:
         return _too_many(title, quantity, available)

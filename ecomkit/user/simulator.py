@@ -39,6 +39,11 @@ class User:
         self.stated: set[str] = set(self._order)
         self._used: dict[str, int] = {}
         self._names = tuple((subject, tuple(names)) for subject, names in self.nouns.items())
+        # What draws a slot out never changes, only what is said then: copies share it.
+        self._asked_by: dict[str, list[str]] = {}
+        for key, slot in self.slots.items():
+            for kind in {slot.kind, *slot.asked_by}:
+                self._asked_by.setdefault(kind, []).append(key)
 
     def copy(self) -> User:
         """An independent customer who has said and heard the same so far."""
@@ -46,6 +51,7 @@ class User:
         new.slots = self.slots  # never changed in place
         new.nouns, new.replies, new.persona = self.nouns, self.replies, self.persona
         new._switch, new._names = self._switch, self._names
+        new._asked_by = self._asked_by
         new._changed = self._changed
         new._order = list(self._order)
         new.stated = set(self.stated)
@@ -142,17 +148,20 @@ class User:
         question is taken to be about any subject.
         """
         keys: set[str] = set()
+        slots = self.slots
         for kinds, subjects, inherited in question.parts:
-            matching = [
-                slot
-                for slot in self.slots.values()
-                if slot.kind in kinds or not kinds.isdisjoint(slot.asked_by)
-            ]
-            named = [s for s in matching if not subjects or not s.subject or s.subject in subjects]
-            if inherited and all(slot.key in self.stated for slot in named):
-                named = matching
-            keys.update(slot.key for slot in named)
-        return [slot for key, slot in self.slots.items() if key in keys]
+            matching = {key for kind in kinds for key in self._asked_by.get(kind, ())}
+            named = matching
+            if subjects:
+                named = {
+                    key
+                    for key in matching
+                    if not slots[key].subject or slots[key].subject in subjects
+                }
+                if inherited and named <= self.stated:
+                    named = matching
+            keys |= named
+        return [slot for key, slot in slots.items() if key in keys] if keys else []
 
     def _volunteered(self, question: Question, taken: Sequence[Slot]) -> list[Slot]:
         """The next two slots left out, of the subjects named if any: a generic question."""
