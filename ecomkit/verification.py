@@ -142,7 +142,7 @@ def _in_call_order(action: Any, logged: Sequence[Mapping[str, Any]]) -> list[Map
     found = list(logged)
     if len(found) < 2 or not isinstance(action, Action) or len(action.tool_calls) < 2:
         return found
-    order = {}
+    order: dict[str, tuple[bool, int]] = {}
     for place, call in enumerate(action.tool_calls):
         tool = resolve(call.name)
         last = tool is not None and tool.name == "submit_answer"
@@ -236,7 +236,7 @@ class _Between:
             place += 1
             if place in self._taken:
                 continue  # the result was taken from this very message
-            if self._kit_text and content == _ENCODE(want.content):
+            if self._kit_text and content == self._text(want.content):
                 continue
             found = parsed(content)
             if found != want.content:
@@ -255,6 +255,22 @@ class _Between:
             raise TrajectoryError(
                 f"step {session.steps}: a {missing} message is missing at {position + len(logged)}"
             )
+
+    def _text(self, result: Mapping[str, Any]) -> str:
+        """A result as the kit writes it. An agent that fills a cart is shown all its lines again
+        and again, so that their texts are remembered."""
+        cart = result.get("cart")
+        if not isinstance(cart, dict) or len(cart["lines"]) < 3:
+            return _ENCODE(result)
+        known: dict[tuple[str, int, int], str] = self.session.world.memo.setdefault("texts", {})
+        texts = []
+        for line in cart["lines"]:
+            key = line["line_id"], line["quantity"], line["available"]  # the rest follows
+            if key not in known:
+                known[key] = _ENCODE(line)
+            texts.append(known[key])
+        rest = _ENCODE({**result, "cart": {**cart, "lines": []}})
+        return rest.replace('"lines": []', f'"lines": [{", ".join(texts)}]', 1)
 
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
