@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecomkit import html
 from ecomkit.analysis import (
+    RESAMPLES,
     Cell,
     Chart,
     Grid,
@@ -23,10 +24,12 @@ from ecomkit.analysis import (
     notes,
     percent,
     sections,
+    share_cell,
     worst,
 )
 from ecomkit.errors import EpisodeError, TrajectoryError
 from ecomkit.records import Episode, Trajectory
+from ecomkit.stats import pooled_share
 
 if TYPE_CHECKING:
     import polars as pl
@@ -189,6 +192,93 @@ def find_trajectories(logs: Any, rows: Sequence[Mapping[str, Any]]) -> dict[int,
         if name in by_key:
             alike.setdefault(by_key[name], item)
     return {**alike, **in_place}
+
+
+# --- rows in and out of the rates --------------------------------------------------------------
+
+
+def accounted(scores: Scores) -> Section:
+    """Which rows the rates count, agent by agent: none may be left out without a word.
+
+    A row of a known episode is in every rate. Where it could not be judged (tampered, drifted,
+    unreadable), or the run itself broke, it counts as failed; how many do and what the rate is
+    without them stands beside. Only rows of no known episode are left out.
+    """
+    import polars as pl
+
+    every, placed = scores.every, scores.frame
+    # A run that broke before its first message can't be read either: the run is the cause.
+    broke = (pl.col("termination") == "infra_error").fill_null(False)
+    judged = (pl.col("verdict") == "valid") & ~broke
+    failed = placed.filter(~judged).with_columns(
+        pl.when(broke).then(pl.lit("infra_error")).otherwise(pl.col("verdict")).alias("cause")
+    )
+    outside = every.join(placed.select("row"), on="row", how="anti").with_columns(
+        pl.when(pl.col("verdict") == "valid")
+        .then(pl.lit("no environment or difficulty known"))
+        .when(pl.col("verdict") == "unknown_episode")
+        .then(pl.lit("unknown_episode"))
+        .otherwise(pl.col("verdict") + " without an episode")
+        .alias("cause")
+    )
+    rows = []
+    left = sorted(set(every["agent"].unique()) - set(scores.agents))
+    for agent in (*scores.agents, *left):
+        mine = pl.col("agent") == agent
+        sums = (
+            placed.filter(mine & judged)
+            .group_by("episode_id")
+            .agg(pl.col("passed").sum(), pl.len())
+            .sort("episode_id")
+        )
+        rate = Cell("–")
+        if sums.height:
+            rate = share_cell(
+                pooled_share(
+                    sums["passed"].to_numpy(), sums["len"].to_numpy(), "judged", agent,
+                    resamples=RESAMPLES,
+                )
+            )  # fmt: skip
+        rows.append(
+            (
+                Cell(agent),
+                Cell(f"{every.filter(mine).height:,}"),
+                Cell(f"{placed.filter(mine).height:,}"),
+                Cell(_causes(failed.filter(mine))),
+                Cell(_causes(outside.filter(mine))),
+                rate,
+            )
+        )
+    lead = f"The rates count {placed.height:,} of {every.height:,} rows. "
+    if failed.height:
+        lead += f"{failed.height:,} of them could not be judged and count as failed. "
+    if outside.height:
+        lead += (
+            f"{outside.height:,} are of no known episode and in no rate: {_causes(outside)}. "
+            "Score them with their episodes, or mind that the rates may be too high. "
+        )
+    if not failed.height and not outside.height:
+        lead += "All of them could be judged."
+    heads = ("agent", "rows", "in the rates", "not judged, counted as failed",
+             "left out of the rates", "pass rate without the not judged, 95 %")  # fmt: skip
+    return Section(
+        "rows",
+        "Rows that the rates count",
+        lead.strip(),
+        (Grid("Rows in and out of the rates", heads, tuple(rows)),),
+    )
+
+
+def _causes(rows: pl.DataFrame) -> str:
+    """How many rows for each cause, most first; a dash for none."""
+    counted = sorted(rows["cause"].value_counts().iter_rows(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counted) or "–"
+
+
+def _all_sections(scores: Scores) -> list[Section]:
+    """The sections of the report: the rows counted come right after the first."""
+    first, *others = sections(scores)
+    return [first, accounted(scores), *others]
 
 
 # --- HTML ------------------------------------------------------------------------------------
@@ -549,7 +639,7 @@ def report(
     if trajectories is not None and out is not None:
         logs = find_trajectories(trajectories, rows)
     cases = [(row, logs.get(row["row"]), _episode(known, row["episode_id"])) for row in rows]
-    made = sections(table)
+    made = _all_sections(table)
     summary = to_markdown(table, made, cases, title)
     if out is not None:
         _write(out, to_html(table, made, cases, title))
@@ -580,6 +670,7 @@ def _write(path: str | os.PathLike[str], text: str) -> None:
 
 
 __all__ = [
+    "accounted",
     "find_trajectories",
     "read_axes",
     "read_scores",

@@ -14,7 +14,7 @@ from ecomkit import cli
 from ecomkit.agents import AGENTS, play
 from ecomkit.analysis import SCALE, Scores, sections, worst
 from ecomkit.errors import TrajectoryError
-from ecomkit.report import find_trajectories, read_axes, read_scores, report
+from ecomkit.report import accounted, find_trajectories, read_axes, read_scores, report
 from ecomkit.scoring import score_many
 from ecomkit.stats import wilson
 from ecomkit.trajectories import write_trajectories
@@ -152,6 +152,37 @@ def test_rows_that_cannot_be_judged_are_failures_and_those_of_no_episode_are_nam
     assert set(cells(grid(made_sections, "endings", "Verdicts"))) == {
         "valid", "tampered", "unreadable", "unknown episode",
     }  # fmt: skip
+
+
+def test_every_row_is_accounted_for_in_or_out_of_the_rates():
+    made = table(agents=("a",), episodes=6)
+    bad = made.head(3).with_columns(
+        verdict=pl.Series(["tampered", "valid", "unreadable"]), passed=False,
+        termination=pl.Series(["unfinished", "infra_error", "infra_error"]),
+    )  # fmt: skip
+    no_place = {"environment": pl.lit(None, pl.String), "difficulty": pl.lit(None, pl.Int64)}
+    lost = made.head(3).with_columns(
+        verdict=pl.Series(["unknown_episode", "unreadable", "valid"]), episode_id=pl.lit("?"),
+        agent=pl.Series(["a", "a", "nowhere"]), **no_place,
+    )  # fmt: skip
+    scores = Scores(pl.concat([made, bad, lost], how="diagonal"))
+    said = accounted(scores)
+    found = cells(said.grids[0])
+    assert found["a"][:4] == [
+        "11", "9", "infra error 2, tampered 1", "unknown episode 1, unreadable without an episode 1",
+    ]  # fmt: skip
+    assert found["a"][4].startswith("100% ") and found["a"][4].endswith("n 6")
+    assert scores.pass_rate("a").value == pytest.approx(6 / 9)  # not judged is not passed
+    # An agent of whom nothing is in a rate is not forgotten.
+    assert found["nowhere"] == ["1", "0", "–", "no environment or difficulty known 1", "–"]
+    for words in ("9 of 12 rows", "3 of them could not be judged", "3 are of no known episode"):
+        assert words in said.lead, words
+    for agent, (rows, counted, *_) in found.items():
+        assert int(rows) == scores.every.filter(pl.col("agent") == agent).height
+        assert int(counted) == sum(n for _, n in scores.trials(agent))
+    text = report(scores.every.drop("row"))
+    assert "## Rows that the rates count" in text and "unknown episode 1" in text
+    assert "All of them could be judged." in accounted(Scores(made)).lead
 
 
 def test_part_of_the_columns_is_enough_and_what_is_missing_is_said():
