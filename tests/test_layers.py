@@ -20,7 +20,7 @@ LAYERS = """
     policies world tools user rewards ranking envs wording replay
     agents attackers weak_agents chat episodes loading generation scenarios samples
     trajectories readers verification episodeset failures scoring audit stats
-    curriculum analysis report plots figures cards hub training
+    curriculum learner analysis report plots figures cards hub training
     show terminal cli
 """.split()
 

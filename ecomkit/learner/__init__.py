@@ -1,7 +1,7 @@
 """A small learner: an agent whose macro-decisions are trained through replay (issue of SPEC §13).
 
-    from ecomkit.learner import Weights, play
-    session = play(episode, catalog, Weights().chooser(rng("demo", 1)))
+from ecomkit.learner import Weights, play
+session = play(episode, catalog, Weights().chooser(rng("demo", 1)))
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ecomkit.replay import Session
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
     from ecomkit.envs.base import AgentView, Policy
-    from ecomkit.records import Episode
+    from ecomkit.records import Episode, Observation
 
 DESKS: dict[str, type[Desk]] = {
     "discovery": DiscoveryDesk,
@@ -43,7 +43,7 @@ def policy(view: AgentView, environment: str, chooser: Chooser) -> Policy:
 def _one_by_one(view: AgentView, chooser: Chooser) -> Policy:
     """A desk for each part of a journey; one that is broken off goes on where it was."""
     running: dict[int, Policy] = {}
-    results = {}
+    results: dict[int, Observation] = {}
     while True:
         part = view.part  # type: ignore[attr-defined]
         try:

@@ -165,12 +165,12 @@ class ShelfDesk(Desk):
             self.scout.note([made], [result])
 
     def answer(self, chooser: Chooser) -> dict[str, Any]:
-        weighed = self.weighed()
-        options = [Option("product", features) for _, features in weighed]
-        options.append(Option("stop", {"1": 1.0, "nothing": float(not self.fits())}))
-        picked = chooser.several(options, self.scout.places())
-        if len(weighed) in picked:
-            picked = picked[: picked.index(len(weighed))]
+        weighed, fits, places = self.weighed(), len(self.fits()), self.scout.places()
+        # As many as were asked for, or no more than fit?
+        short = {"1": 1.0, "short": float(fits < places), "nothing": float(fits == 0)}
+        lengths = [places, min(places, fits)]
+        length = lengths[chooser.one([Option("fill", short), Option("stop", short)])]
+        picked = chooser.several([Option("product", f) for _, f in weighed], length)
         return {"product_ids": [weighed[place][0] for place in picked]}
 
 
@@ -272,4 +272,3 @@ class SubstitutionDesk(ShelfDesk):
     def state(self) -> Features:
         ranked = sum(one in self.replacer.similarity for one in self.fits())
         return {**super().state(), "sure": ranked / max(1, len(self.fits()))}
-
