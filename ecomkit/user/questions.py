@@ -174,7 +174,7 @@ _NO_NAMES = frozenset(
 
 @lru_cache(maxsize=256)
 def _aliases(nouns: Names) -> tuple[tuple[str, str], ...]:
-    """(name, subject), longest first."""
+    """(name between blanks, subject), longest first."""
     table: dict[str, set[str]] = {}
     given: set[str] = set()
     for subject, names in nouns:
@@ -194,7 +194,8 @@ def _aliases(nouns: Names) -> tuple[tuple[str, str], ...]:
                     table.setdefault(form, set()).add(subject)
     pairs = [(name, subject) for name, owners in table.items() for subject in sorted(owners)
              if len(owners) == 1 or name in given]  # fmt: skip
-    return tuple(sorted(pairs, key=lambda pair: (-len(pair[0]), pair)))
+    pairs.sort(key=lambda pair: (-len(pair[0]), pair))
+    return tuple((f" {name} ", subject) for name, subject in pairs)
 
 
 _CHAT_WORDS = {"u": "you", "ur": "your", "wich": "which", "wat": "what", "qty": "quantity",
@@ -210,20 +211,20 @@ def _flat(text: str) -> str:
 
 def _find_subjects(text: str, aliases: tuple[tuple[str, str], ...]) -> list[tuple[int, str]]:
     """(position, subject) of every name in ``text``, longest names first, no overlaps."""
-    if not aliases:
+    if not aliases or not text:
         return []
     # Same length as the text, so that positions agree.
     flat = f" {_ONE_MARK.sub(' ', text)} "
     found: list[tuple[int, str]] = []
     spans: dict[int, int] = {}
     for name, subject in aliases:
-        start = flat.find(f" {name} ")
+        start = flat.find(name)
         while start >= 0:
-            end = start + len(name)
+            end = start + len(name) - 2
             if all(end <= a or start >= b or (start == a and end == b) for a, b in spans.items()):
                 spans[start] = end
                 found.append((start, subject))
-            start = flat.find(f" {name} ", start + 1)
+            start = flat.find(name, start + 1)
     found.sort()
     return found
 
@@ -252,11 +253,11 @@ def _recognise(
         if listing and not bullet:
             listing = False
         core, context = _question_part(body, listing and bool(bullet) and _short_item(body))
-        subjects_here = _find_subjects(part, aliases)
         if not core:
             if _LIST_LEAD.search(part):
                 asks = listing = True
             before = f"{before} {part}"[-300:]
+            subjects_here = _find_subjects(part, aliases)
             if subjects_here:
                 last_subjects = frozenset(s for _, s in subjects_here)
             continue
@@ -268,8 +269,7 @@ def _recognise(
         here = _find_subjects(core, aliases)
         outside = frozenset(s for _, s in _find_subjects(context, aliases))
         inherited = outside or (last_subjects if len(last_subjects) == 1 else frozenset())
-        sentence_confirms = bool(_CONFIRM.search(core))
-        confirms |= sentence_confirms
+        confirms |= bool(_CONFIRM.search(core))
         for kind, position in found:
             named = _clause_subjects(core, position, here, found)
             subjects = named or inherited
