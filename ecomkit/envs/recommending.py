@@ -707,7 +707,7 @@ class Scout:
 
     def searches(self) -> list[ToolCall]:
         """What is left to search for: all pages of one wording, then of another."""
-        category = self.category
+        category, filters = self.category, self.filters()
         noun, nouns, name = category["noun"], category["nouns"], category["value"]
         wordings = (
             noun,
@@ -727,7 +727,7 @@ class Scout:
             call(
                 "catalog_search",
                 query=query,
-                filters=self.filters(),
+                filters=dict(filters),
                 page=page if page > 1 else None,
             )
             for query in dict.fromkeys(wordings)

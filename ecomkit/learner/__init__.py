@@ -57,9 +57,12 @@ def _one_by_one(view: AgentView, chooser: Chooser) -> Policy:
         results[part.number] = yield action
 
 
-def play(episode: Episode, catalog: Catalog, chooser: Chooser) -> Session:
-    """A session of ``episode`` played to its end with the decisions of ``chooser``."""
-    session = Session(episode, catalog, record=False)
+def play(episode: Episode, catalog: Catalog, chooser: Chooser, *, record: bool = False) -> Session:
+    """A session of ``episode`` played to its end with the decisions of ``chooser``.
+
+    ``record`` keeps its messages and steps, to look at.
+    """
+    session = Session(episode, catalog, record=record, trace=record)
     return run_policy(session, policy(session, session.environment.name, chooser))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ecomkit.envs.base import AgentView, call, holds_on_card
 from ecomkit.envs.discovery import Adviser
@@ -12,12 +12,28 @@ from ecomkit.envs.shopping import known
 from ecomkit.envs.substitution import Replacer
 from ecomkit.learner.moves import Chooser, Desk, Features, Move, Option
 from ecomkit.ranking import LONGEST_SHIPPING
-from ecomkit.records import ToolCall
+from ecomkit.records import Constraint, ToolCall
 
 CANDIDATES = 16
 """Products weighed at a time: those that meet most of what was said, first seen first."""
 
 WHAT_MATTERS = "What matters most to you, and what comes next?"
+
+
+class Glance(NamedTuple):
+    """How things are in a step."""
+
+    turn: int
+    weighed: list[tuple[str, Features]]
+    """Product ids and features of the candidates."""
+    fits: list[str]
+    """Those that meet all that was said and are not known to be sold out."""
+    places: int
+    """Products asked for."""
+    complete: bool
+    """Everything that passes the filters was seen."""
+    search: ToolCall | None
+    """The next page or wording, if any is left."""
 
 
 class ShelfDesk(Desk):
@@ -29,7 +45,7 @@ class ShelfDesk(Desk):
     def __init__(self, view: AgentView) -> None:
         super().__init__(view)
         self.asked: set[str] = set()
-        self._weighed: tuple[Any, list[tuple[str, Features]]] = (None, [])
+        self._glance: Glance | None = None
 
     def questions(self) -> dict[str, str]:
         """Key → a question to the customer."""
@@ -39,21 +55,30 @@ class ShelfDesk(Desk):
         """How good a product is, for its place in the list."""
         raise NotImplementedError
 
-    def _settle(self) -> None:
-        """Starts the search anew where the customer has said something new."""
-        scout = self.scout
-        if scout.requirements() != scout.sought:
-            scout.sought, scout.total = scout.requirements(), None
-            scout.done.clear()
+    def glance(self) -> Glance:
+        """How things are in this step: worked out once, since only a step changes them."""
+        if self._glance is None or self._glance.turn != self.view.turn:
+            scout, requirements = self.scout, self.scout.requirements()
+            if requirements != scout.sought:  # the customer said something new
+                scout.sought, scout.total = requirements, None
+                scout.done.clear()
+            weighed = self._weigh(requirements)
+            self._glance = Glance(
+                self.view.turn,
+                weighed,
+                [one for one, f in weighed if f["all"] and not f["sold_out"] and self.may_be(one)],
+                scout.places(),
+                scout.complete(),
+                next(iter(scout.searches()), None),
+            )
+        return self._glance
 
-    def weighed(self) -> list[tuple[str, Features]]:
-        """Product ids and features of the candidates."""
-        scout = self.scout
-        requirements = scout.requirements()
-        version = (requirements, len(scout.cards), len(scout.stock), self.known_of())
-        if self._weighed[0] == version:
-            return self._weighed[1]
-        name = scout.category["value"]
+    def may_be(self, product_id: str) -> bool:
+        """Whether a product may be recommended at all."""
+        return True
+
+    def _weigh(self, requirements: Sequence[Constraint]) -> list[tuple[str, Features]]:
+        scout, name = self.scout, self.scout.category["value"]
         met = []
         for card in scout.cards.values():
             held = sum(holds_on_card(one, card) for one in requirements)
@@ -75,20 +100,10 @@ class ShelfDesk(Desk):
                 **self.taste(card, ends),
             }
             out.append((one, features))
-        self._weighed = (version, out)
         return out
 
-    def known_of(self) -> Any:
-        """What else the features turn on."""
-        return None
-
-    def fits(self) -> list[str]:
-        """Candidates that meet all that was said and are not known to be sold out."""
-        return [one for one, f in self.weighed() if f["all"] and not f["sold_out"]]
-
     def moves(self) -> list[Move]:
-        self._settle()
-        scout = self.scout
+        scout, now = self.scout, self.glance()
         moves = [
             Move(
                 "ask",
@@ -98,18 +113,17 @@ class ShelfDesk(Desk):
             )
             for key, text in self.questions().items()
         ]
-        again = float(scout.total is not None)
-        searches = scout.searches()
-        if scout.total is None:
-            moves.append(Move("search", "search", lambda _: searches[0]))
-        elif searches:
+        search = now.search
+        if search is not None and scout.total is None:
+            moves.append(Move("search", "search", lambda _: search))
+        elif search is not None:
             paged = float(len(scout.done) >= scout.pages())
             moves.append(
                 Move(
                     "more",
                     "search",
-                    lambda _: searches[0],
-                    {"complete": float(scout.complete()), "again": paged},
+                    lambda _: search,
+                    {"complete": float(now.complete), "again": paged},
                 )
             )
         noun = scout.category["noun"]
@@ -118,19 +132,19 @@ class ShelfDesk(Desk):
                 "search",
                 "plain",
                 lambda _: call("catalog_search", query=noun),
-                {"plain": 1.0, "again": again},
+                {"plain": 1.0, "again": float(scout.total is not None)},
             )
         )
         pending = {made.arguments.get("product_id") for made in self.pending}
-        unread = [(one, f) for one, f in self.weighed() if f["unread"] and one not in pending]
+        unread = [(one, f) for one, f in now.weighed if f["unread"] and one not in pending]
         if unread:
-            fitting = sum(f["all"] for _, f in unread[: scout.places()])
+            fitting = sum(f["all"] for _, f in unread[: now.places])
             moves.append(
                 Move(
                     "open",
                     f"open:{len(self.pending)}",
                     lambda chooser: self._open(chooser, unread),
-                    {"meets": fitting / scout.places(), "complete": float(scout.complete())},
+                    {"meets": fitting / now.places, "complete": float(now.complete)},
                 )
             )
         return moves
@@ -141,14 +155,14 @@ class ShelfDesk(Desk):
         return call("catalog_get_product", product_id=unread[place][0])
 
     def state(self) -> Features:
-        scout, fits = self.scout, self.fits()
-        wanted = fits[: scout.places()]
-        read = sum(one in scout.stock for one in wanted)
+        now = self.glance()
+        wanted = now.fits[: now.places]
+        read = sum(one in self.scout.stock for one in wanted)
         return {
             "asked": len(self.asked) / len(self.questions()),
-            "found": len(wanted) / scout.places(),
-            "nothing": float(not fits),
-            "complete": float(scout.complete()),
+            "found": len(wanted) / now.places,
+            "nothing": float(not now.fits),
+            "complete": float(now.complete),
             "read": read / max(1, len(wanted)),
         }
 
@@ -165,7 +179,8 @@ class ShelfDesk(Desk):
             self.scout.note([made], [result])
 
     def answer(self, chooser: Chooser) -> dict[str, Any]:
-        weighed, fits, places = self.weighed(), len(self.fits()), self.scout.places()
+        now = self.glance()
+        weighed, fits, places = now.weighed, len(now.fits), now.places
         # As many as were asked for, or no more than fit?
         short = {"1": 1.0, "short": float(fits < places), "nothing": float(fits == 0)}
         lengths = [places, min(places, fits)]
@@ -183,10 +198,6 @@ class DiscoveryDesk(ShelfDesk):
 
     def questions(self) -> dict[str, str]:
         return {**super().questions(), "priority": WHAT_MATTERS}
-
-    def known_of(self) -> Any:
-        said = known(self.view, "").get("priority")
-        return said and (tuple(said["order"]), said["brand"])
 
     def taste(self, card: Mapping[str, Any], prices: tuple[int, int]) -> Features:
         low, high = prices
@@ -209,9 +220,6 @@ class SubstitutionDesk(ShelfDesk):
         super().__init__(view)
         self.replacer = self.scout = Replacer(view)
 
-    def known_of(self) -> Any:
-        return self.replacer.original, len(self.replacer.similarity)
-
     def taste(self, card: Mapping[str, Any], prices: tuple[int, int]) -> Features:
         likeness = self.replacer.similarity
         one = card["product_id"]
@@ -221,8 +229,8 @@ class SubstitutionDesk(ShelfDesk):
             "like": (below + 1) / len(likeness) if one in likeness else 0.0,
         }
 
-    def fits(self) -> list[str]:
-        return [one for one in super().fits() if one != self.replacer.original]
+    def may_be(self, product_id: str) -> bool:
+        return product_id != self.replacer.original
 
     def moves(self) -> list[Move]:
         moves, replacer = super().moves(), self.replacer
@@ -240,7 +248,7 @@ class SubstitutionDesk(ShelfDesk):
             moves.append(
                 Move("search", "original", lambda _: self._look(), {"name": 1.0, "found": known_as})
             )
-        unranked = [one for one in self.fits() if one not in replacer.similarity]
+        unranked = [one for one in self.glance().fits if one not in replacer.similarity]
         if replacer.original is not None and unranked:
             whole = [card["product_id"] for card in replacer.fits()][:50]
             moves.append(
@@ -255,7 +263,7 @@ class SubstitutionDesk(ShelfDesk):
                     {
                         "again": float(bool(replacer.similarity)),
                         "alone": float(len(whole) == 1),
-                        "complete": float(self.scout.complete()),
+                        "complete": float(self.glance().complete),
                     },
                 )
             )
@@ -270,5 +278,6 @@ class SubstitutionDesk(ShelfDesk):
         )
 
     def state(self) -> Features:
-        ranked = sum(one in self.replacer.similarity for one in self.fits())
-        return {**super().state(), "sure": ranked / max(1, len(self.fits()))}
+        fits = self.glance().fits
+        ranked = sum(one in self.replacer.similarity for one in fits)
+        return {**super().state(), "sure": ranked / max(1, len(fits))}
