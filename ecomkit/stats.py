@@ -270,7 +270,8 @@ def paired_test(
         second: the same for the other agent.
         key: JSON values that name the comparison; the same key gives the same result.
         resamples: sign assignments drawn where not all are counted.
-        confidence: of the interval of the difference, a bootstrap over episodes.
+        confidence: of the interval of the difference, a bootstrap over episodes; where no pair of
+            passes differs, Wilson's for the share of pairs that might.
     """
     shared = sorted(e for e in first.keys() & second.keys() if len(first[e]) and len(second[e]))
     nan = math.nan
@@ -291,10 +292,17 @@ def paired_test(
     span = pooled(
         spread, np.ones(len(spread), dtype=np.int64), "difference", *key, confidence=confidence
     )
+    low, high = span.low, span.high
+    if not any(differences) and all(
+        v in (0, 1) for by in (first, second) for e in shared for v in by[e]
+    ):
+        # No pair differs, which a bootstrap takes for certainty: as many as Wilson allows may.
+        high = wilson(0, len(shared), confidence).high
+        low = -high
     return Comparison(
         difference=sum(differences) / (len(shared) * scale * MICROS),
-        low=span.low,
-        high=span.high,
+        low=low,
+        high=high,
         p_value=p_value,
         n=len(shared),
         first_better=sum(value > 0 for value in differences),

@@ -322,3 +322,12 @@ def test_the_paired_test_keeps_its_level():
         hits += found.p_value <= 0.05
     print(f"rejected {hits / SETS:.2%} of {SETS} sets of equal agents")
     assert 0.03 <= hits / SETS <= 0.062
+
+
+def test_agents_that_never_differ_are_not_certainly_alike() -> None:
+    alike = {f"e{n}": [n % 2 == 0] for n in range(20)}
+    found = paired_test(alike, alike, "alike")
+    assert found.difference == 0 and found.p_value == 1
+    assert found.high == -found.low == pytest.approx(wilson(0, 20).high)
+    rewards = {f"e{n}": [n / 20] for n in range(20)}
+    assert paired_test(rewards, rewards, "rewards").high == 0  # no bound is known for a reward
