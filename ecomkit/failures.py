@@ -62,8 +62,8 @@ _ALL = (
     ),
     Label(
         "wrong_variant",
-        "A wanted product is in the cart, the order or the exchange in a version not wanted.",
-        ("cart", "returns"),
+        "A wanted product is in the cart or the order in a version not wanted.",
+        ("cart",),
     ),
     Label(
         "wrong_quantity",
