@@ -265,7 +265,7 @@ def _recognise(
         if core.rstrip().endswith(":"):
             listing = True
         core = _mend(core)
-        found = _kinds(core, f"{before} {context}", values)
+        found = _kinds(core, bool(_OUT.search(f"{before} {context}")), values)
         here = _find_subjects(core, aliases)
         outside = frozenset(s for _, s in _find_subjects(context, aliases))
         inherited = outside or (last_subjects if len(last_subjects) == 1 else frozenset())
@@ -316,10 +316,13 @@ def _question_part(body: str, in_list: bool) -> tuple[str, str]:
     return "", ""
 
 
+# Agents ask in few ways, most of which name no product.
+@lru_cache(maxsize=2048)
 def _kinds(
-    core: str, context: str, values: tuple[tuple[str, tuple[str, ...]], ...]
+    core: str, sold_out: bool, values: tuple[tuple[str, tuple[str, ...]], ...]
 ) -> list[tuple[str, int]]:
-    """(kind, position) of everything that ``core`` asks."""
+    """(kind, position) of everything that ``core`` asks, for reading only; ``sold_out``: whether
+    what was said before it is that something is."""
     hits: dict[str, list[int]] = {}
     possible = _possible(core)
     for kind in possible:
@@ -346,7 +349,7 @@ def _kinds(
     if confirming and not alternatives and not _WH_WORD.search(core):
         # "Shall I add the black one (4.6 stars)?" describes, it does not ask.
         hits = {kind: at for kind, at in hits.items() if kind in _ASKED_PLAINLY}
-    if "fallback" not in hits and _OUT.search(context) and _OUT_ASK.search(core):
+    if "fallback" not in hits and sold_out and _OUT_ASK.search(core):
         hits["fallback"] = [0]
     return _settle(core, hits)
 
