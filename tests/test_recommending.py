@@ -17,12 +17,14 @@ from ecomkit.envs.recommending import (
     choose_requirements,
     feasible_rows,
     listing_plan,
+    met_share,
+    met_shares,
     pool_range,
     violators,
 )
 from ecomkit.envs.shopping import clues_of, filters_for, known
 from ecomkit.episodes import draw
-from ecomkit.records import Action
+from ecomkit.records import Action, Constraint, Product
 from ecomkit.replay import Session
 from ecomkit.seeds import rng
 
@@ -153,3 +155,26 @@ def test_filters_without_ranking_fail_mostly(large: Catalog, name: str) -> None:
             run_policy(session, filtered(session, by_price))
             passes[by_price] += session.score().passed
     assert passes[False] <= 14 and passes[True] <= 20
+
+
+def test_shares_of_a_list_are_those_of_each_product(catalog: Catalog) -> None:
+    home = catalog.product_at(0)
+    requirements = [
+        Constraint("price_cents", "le", home.price_cents),
+        Constraint("rating", "ge", home.rating),
+        Constraint("brand", "eq", home.brand),
+    ]
+    rows = [*catalog.rows(category=home.category)[:8].tolist(), len(catalog) - 1]
+    products: list[Product | None] = [catalog.product_at(row) for row in rows]
+    products.insert(3, None)
+    found = met_shares(catalog, products, home.category, requirements)
+    assert found == [met_share(catalog, one, home.category, requirements) for one in products]
+    expected = [
+        sum(bool(catalog.mask(np.array([catalog.row(p.product_id)]), [c])[0]) for c in requirements)
+        / 3
+        if p is not None and p.category == home.category
+        else 0.0
+        for p in products
+    ]
+    assert found == expected and found[0] == 1.0 and found[3] == 0.0
+    assert met_shares(catalog, [], home.category, requirements) == []

@@ -215,3 +215,47 @@ def naive_failure(episode, catalog):
     trajectory = play("naive", episode, catalog)
     assert not ek.score(trajectory, episode, catalog).passed
     return trajectory.to_row()
+
+
+def test_results_are_written_as_json_writes_them(episode, catalog):
+    """Texts that are put together from remembered pieces are what the encoder gives."""
+    from ecomkit.records import Action, ToolCall
+    from ecomkit.replay import Session
+    from ecomkit.verification import _Between
+
+    session = Session(episode, catalog)
+    log = _Between(session, "writes")
+    ids = [catalog.product_id(row) for row in range(6)]
+    calls = [ToolCall("cart_add", {"product_id": name, "quantity": 1}) for name in ids]
+    calls += [
+        ToolCall("cart_set_quantity", {"line_id": "C2", "quantity": 2}),
+        ToolCall("cart_remove", {"line_id": "C1"}),
+        ToolCall("cart_add", {"product_id": ids[0], "quantity": 3}),
+        ToolCall("cart_add", {"product_id": "none"}),
+        ToolCall("cart_view", {}),
+    ]
+    seen = 0
+    for made in calls:
+        for result in session.step(Action(tool_calls=(made,))).results:
+            assert log._text(result) == json.dumps(result, ensure_ascii=False)
+            seen += "cart" in result and len(result["cart"]["lines"]) > 2
+        if session.done:
+            break
+    assert seen > 3
+    for name in ids:
+        card = catalog.card_at(catalog.row(name))
+        assert catalog.card_text(name) == json.dumps(card, ensure_ascii=False)
+
+
+def test_the_collector_is_left_as_it_was_found(episode, honest, catalog):
+    import gc
+
+    assert gc.isenabled()
+    ek.score_many([honest], [episode], catalog)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        ek.score_many([honest], [episode], catalog)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -321,3 +322,42 @@ def test_the_verifier_s_arithmetic_agrees_with_the_shop_s(
         (plain_catalog.product(line.product_id).department, line.total_cents) for line in world.cart
     ]
     assert discount_cents(found, lines, world.now) == world.cart_discount_cents()
+
+
+def test_sold_out_says_what_the_units_say(catalog: Catalog) -> None:
+    rows = list(range(0, len(catalog), max(1, len(catalog) // 40)))
+    gone, some, bought = (catalog.variants_at(row) for row in rows[:3])
+    event = {"after_step": 2, "kind": "sell_out", "variant_ids": [v.variant_id for v in gone]}
+    stated = {v.variant_id: 0 for v in some[:1]}
+    world = World(initial(stock=stated, events=[event]), catalog)
+
+    def check(found: World) -> list[str]:
+        names = [catalog.product_id(row) for row in rows]
+        assert [found.sold_out(n) for n in names] == [found.product_stock(n) <= 0 for n in names]
+        return [name for name in names if found.sold_out(name)]
+
+    assert check(world) == []
+    before = world.copy()
+    world.tick(2)
+    for variant in bought:
+        world.take(variant, world.live(variant))
+    assert set(check(world)) == {gone[0].product_id, bought[0].product_id}
+    assert check(before) == [] and check(world.copy()) == check(world)
+    # Where variants come with a stock of their own, each is looked at.
+    empty = World(initial(), catalog)
+    empty.catalog = _Empty(catalog)  # type: ignore[assignment]
+    assert empty.sold_out(catalog.product_id(rows[0]))
+    with pytest.raises(UnknownProduct):
+        world.sold_out("NOSUCHTHNG")
+
+
+class _Empty:
+    """A catalog of native variants with nothing on the shelf."""
+
+    stocked_at_first = False
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+
+    def variants(self, product_id: str) -> tuple[Variant, ...]:
+        return tuple(replace(v, stock=0) for v in self.catalog.variants(product_id))
