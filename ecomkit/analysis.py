@@ -773,10 +773,11 @@ def _comparison(scores: Scores) -> Section:
                     outcomes[first, name], outcomes[second, name], first, second, name
                 )
                 if result.n:
-                    found.append((first, second, name, result))
-        adjusted = holm([result.p_value for *_, result in found])
+                    alone = [len(outcomes[one, name]) - result.n for one in (first, second)]
+                    found.append((first, second, name, result, alone))
+        adjusted = holm([result.p_value for *_, result, _ in found])
         rows = []
-        for (first, second, name, result), p in zip(found, adjusted, strict=True):
+        for (first, second, name, result, alone), p in zip(found, adjusted, strict=True):
             sure = " *" if p <= 0.05 else ""
             gap = f"{100 * result.difference:+.1f}"
             if not math.isnan(result.low):
@@ -787,18 +788,28 @@ def _comparison(scores: Scores) -> Section:
                     Cell(gap),
                     Cell(f"{result.first_better:,} / {result.second_better:,}"),
                     Cell(f"{result.n:,}"),
+                    Cell(f"{alone[0]:,} / {alone[1]:,}"),
                     Cell(_p(result.p_value)),
                     Cell(_p(p) + sure),
                 )
             )
         if rows:
-            heads = ("agents", "difference, points", "better on", "n episodes", "p", "p, Holm")
+            heads = (
+                "agents",
+                "difference, points",
+                "better on",
+                "n episodes",
+                "played by one alone",
+                "p",
+                "p, Holm",
+            )
             grids.append(Grid(called, heads, tuple(rows)))
     if not grids:
         return Section("compared", title, "No two agents played the same episode.")
     lead = (
         "Difference of pass rates on the episodes that both played, each episode counting once, "
-        "with its 95 % interval; on how many episodes the first and the second did better; p of a "
+        "with its 95 % interval; on how many episodes the first and the second did better; how many "
+        "episodes only the first and only the second played, which are left out here; p of a "
         "two-sided paired permutation test, and after Holm's correction over the rows of its "
         "table (* where at most 0.05)."
     )

@@ -40,7 +40,14 @@ def experiments(base: Plan) -> dict[str, list[Plan]]:
     """Experiment → its plans without their seeds."""
     first = collection("C1")
     joint = [collection(name) for name in ("C1", "C2", "C4", "C8")]
-    share = base.groups // len(joint[-1])
+    few = base.groups // len(joint[-1])
+
+    def joined(share: int) -> list[Plan]:
+        return [
+            replace(base, environments=cells, tested=first, groups=share * len(cells))
+            for cells in joint
+        ]
+
     return {
         # Which schedule, when only a pass earns anything.
         "verdict": [
@@ -51,13 +58,16 @@ def experiments(base: Plan) -> dict[str, list[Plan]]:
             replace(base, schedule=name, environments=first, tested=first, reward="task")
             for name in SCHEDULES
         ],
+        # And when the whole reward of SPEC §8 is learned from, steps saved among it.
+        "whole": [
+            replace(base, schedule=name, environments=first, tested=first, reward="reward")
+            for name in SCHEDULES
+        ],
         # Joint training: the same number of episodes in all …
         "same_total": [replace(base, environments=cells, tested=first) for cells in joint],
-        # … and the same number of discovery episodes, the others on top.
-        "same_first": [
-            replace(base, environments=cells, tested=first, groups=share * len(cells))
-            for cells in joint
-        ],
+        # … and the same number of discovery episodes, the others on top: few, and half of it.
+        "scarce": joined(few),
+        "ample": joined(base.groups // 2),
     }
 
 

@@ -134,7 +134,15 @@ def test_holm_corrects_over_the_rows_of_a_table():
     rows = cells(grid(sections(Scores(pl.concat(both))), "compared", "By environment"))
     assert len(rows) == 3
     for row in rows.values():
-        assert row[1:] == ["7 / 0", "8", f"{2 / 2**7:.4f}", f"{3 * 2 / 2**7:.4f} *"]
+        assert row[1:] == ["7 / 0", "8", "0 / 0", f"{2 / 2**7:.4f}", f"{3 * 2 / 2**7:.4f} *"]
+
+
+def test_a_comparison_says_how_many_episodes_only_one_agent_played():
+    number = pl.col("episode_id").str.slice(-6).cast(pl.Int32)
+    made = table("cart", episodes=8, passed=pl.col("agent") == "a")
+    made = made.filter((pl.col("agent") == "a") | (number < 5))
+    row = cells(grid(sections(Scores(made)), "compared", "All environments"))["a − b"]
+    assert row[1:4] == ["5 / 0", "5", "3 / 0"]
 
 
 def test_rows_that_cannot_be_judged_are_failures_and_those_of_no_episode_are_named():
