@@ -16,20 +16,26 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from ecomkit.curriculum import SCHEDULES, collection
 from ecomkit.errors import EcomkitError
 from ecomkit.generation import quiet_worker
-from ecomkit.learner.train import Plan, train
+from ecomkit.learner import play
+from ecomkit.learner.train import Plan, held_out, train
+from ecomkit.learner.weights import Weights
 from ecomkit.loading import load_catalog
+
+if TYPE_CHECKING:
+    from ecomkit.catalog import Catalog
 
 BLOCK = 40
 """Groups to a row of the table of training."""
@@ -120,9 +126,25 @@ def blocks(run: dict[str, Any]) -> Iterable[dict[str, Any]]:
         }
 
 
-def tables(wanted: dict[str, list[Plan]], runs: Path, out: Path) -> None:
-    """Writes the tables of training and of the held-out episodes."""
-    training, held_out = [], []
+def habits(run: dict[str, Any], plan: Plan, catalog: Catalog) -> dict[str, int]:
+    """How many steps and calls the trained learner takes on some held-out discovery episodes."""
+    weights = Weights(run["weights"])
+    counts: Counter[str] = Counter()
+    for difficulty in (0, 6, 12):
+        for number in range(min(10, plan.tests)):
+            episode = held_out(catalog, "discovery", difficulty, number)
+            session = play(episode, catalog, weights.chooser("discovery", None), record=True)
+            counts["sessions"] += 1
+            counts["steps"] += session.steps
+            taken = [step.action for step in session.trace if step.action is not None]
+            counts.update(made.name for action in taken for made in action.tool_calls)
+    names = ("sessions", "steps", "ask_user", "catalog_search", "catalog_get_product")
+    return {name: counts[name] for name in names}
+
+
+def tables(wanted: dict[str, list[Plan]], runs: Path, out: Path, catalog: Catalog) -> None:
+    """Writes the tables of training, of the held-out episodes, and of what was learned to do."""
+    training, tested, learned = [], [], []
     for experiment, plans in wanted.items():
         for plan in plans:
             run = json.loads((runs / name_of(plan)).read_text(encoding="utf-8"))
@@ -137,9 +159,10 @@ def tables(wanted: dict[str, list[Plan]], runs: Path, out: Path) -> None:
             for look in run["looks"]:
                 row = dict(zip(names, look, strict=False))
                 if row.pop("environment") == "discovery":
-                    held_out.append({**head, **row})
+                    tested.append({**head, **row})
+            learned.append({**head, **habits(run, plan, catalog)})
     out.mkdir(parents=True, exist_ok=True)
-    for name, rows in (("training", training), ("held_out", held_out)):
+    for name, rows in (("training", training), ("held_out", tested), ("habits", learned)):
         with open(out / f"curriculum_{name}.csv", "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
@@ -182,7 +205,7 @@ def main() -> int:
         jobs = {pool.submit(work, plan, path): path for path, plan in todo.items()}
         for job in tqdm(as_completed(jobs), total=len(jobs), unit="run", disable=None):
             tqdm.write(f"{Path(jobs[job]).stem}: {job.result():.0f} s")
-    tables(wanted, args.runs, args.tables)
+    tables(wanted, args.runs, args.tables, load_catalog(args.catalog, args.search))
     spent = [
         json.loads((args.runs / name_of(plan)).read_text())["seconds"]
         for plan in {name_of(plan): plan for plans in wanted.values() for plan in plans}.values()
