@@ -808,8 +808,8 @@ def _comparison(scores: Scores) -> Section:
         return Section("compared", title, "No two agents played the same episode.")
     lead = (
         "Difference of pass rates on the episodes that both played, each episode counting once, "
-        "with its 95 % interval; on how many episodes the first and the second did better; how many "
-        "episodes only the first and only the second played, which are left out here; p of a "
+        "with its 95 % interval; on how many episodes the first and the second did better; how "
+        "many episodes only the first and only the second played, which are left out here; p of a "
         "two-sided paired permutation test, and after Holm's correction over the rows of its "
         "table (* where at most 0.05)."
     )

@@ -177,7 +177,8 @@ def test_every_row_is_accounted_for_in_or_out_of_the_rates():
     said = accounted(scores)
     found = cells(said.grids[0])
     assert found["a"][:4] == [
-        "11", "9", "infra error 2, tampered 1", "unknown episode 1, unreadable without an episode 1",
+        "11", "9", "infra error 2, tampered 1",
+        "unknown episode 1, unreadable without an episode 1",
     ]  # fmt: skip
     assert found["a"][4].startswith("100% ") and found["a"][4].endswith("n 6")
     assert scores.pass_rate("a").value == pytest.approx(6 / 9)  # not judged is not passed
