@@ -367,7 +367,7 @@ def _overview(scores: Scores) -> Section:
         f"{scores.frame['episode_id'].n_unique():,} episodes. "
     )
     if scores.unplaced:
-        lead += f"{scores.unplaced:,} of these rows belong to no known episode: in no rate. "
+        lead += f"Rows of no known episode, in no rate: {scores.unplaced:,}. "
     if absent:
         lead += (
             f"The scale's ends are not complete: {', '.join(absent)} missing. Play and score "
@@ -705,10 +705,12 @@ def _along_axes(scores: Scores) -> Section | None:
             rows.append((Cell(label.replace("_", " ")), *cells))
         heads = (axis, *(_range(*bins[i]) for i in places))
         grids.append(Grid(f"Along {axis}", heads, tuple(rows), folded=len(grids) > 1))
+    shown = "Pass rate."
+    if overall:
+        shown = f"Pass rate, and share of trajectories with the {len(overall)} commonest labels."
     lead = (
-        f"Pass rate, and share of trajectories with each of the {len(overall)} most common labels. "
-        f"{source} Axes move together with the difficulty unless episodes were drawn otherwise, so "
-        "that one table alone shows no cause."
+        f"{shown} {source} Axes move together with the difficulty unless episodes were drawn "
+        "otherwise, so that one table alone shows no cause."
     )
     if still:
         lead += f" The same in all episodes: {', '.join(still)}."

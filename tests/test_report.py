@@ -156,7 +156,7 @@ def test_rows_that_cannot_be_judged_are_failures_and_those_of_no_episode_are_nam
     assert scores.unplaced == 1 and scores.pass_rate("a").n == 6
     assert scores.pass_rate("a").value == pytest.approx(4 / 6)
     made_sections = sections(scores)
-    assert "1 of these rows belong to no known episode" in made_sections[0].lead
+    assert "Rows of no known episode, in no rate: 1." in made_sections[0].lead
     assert set(cells(grid(made_sections, "endings", "Verdicts"))) == {
         "valid", "tampered", "unreadable", "unknown episode",
     }  # fmt: skip
@@ -216,7 +216,7 @@ def test_rows_of_no_known_episode_alone_make_a_report(tmp_path):
         {"episode_id": ["x", None], "passed": [False, None], "reward": [-1.0, None]}
     )
     text = report(lost, out=tmp_path / "r.html")
-    assert "2 of these rows belong to no known episode" in text
+    assert "Rows of no known episode, in no rate: 2." in text
     page((tmp_path / "r.html").read_text(encoding="utf-8"))
 
 
