@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ecomkit.plots import COLORS as COLORS
+
 if TYPE_CHECKING:
     from ecomkit.stats import Estimate
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
-"""The palette of Okabe and Ito (2008), the darker ones first; yellow is left out on white."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LOOK: dict[str, Any] = {
     "figure.dpi": 90,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-COLORS = ("#0b6e4f", "#c44536", "#3d5a80", "#e09f3e", "#6d597a", "#2a9d8f", "#8d5a2b", "#555b6e")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+"""The palette of Okabe and Ito (2008), the darker ones first; yellow is left out on white."""
 WIDTH, HEIGHT = 680, 300
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 40, 50
 
