@@ -8,13 +8,12 @@ The key, if the endpoint wants one, is read from ``ECOMKIT_AGENT_KEY``.
 
 from __future__ import annotations
 
-import json
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ecomkit.endpoint import EndpointFailed as EndpointFailed
+from ecomkit.endpoint import chat_completion
 from ecomkit.records import Episode, Trajectory
 from ecomkit.replay import Session
 
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
 
 KEY = "ECOMKIT_AGENT_KEY"
-_MAX_RESPONSE = 4_000_000
-
-
-class EndpointFailed(OSError):
-    """The endpoint gave no chat completion; the message holds no secret."""
 
 
 class ChatAgent:
@@ -95,27 +89,6 @@ class ChatAgent:
             "tools": list(tools),
             **self.options,
         }
-        request = urllib.request.Request(
-            f"{self.base_url}/chat/completions",
-            data=json.dumps(body, allow_nan=False).encode(),
-            headers={"Content-Type": "application/json"},
-            method="POST",
-        )
-        if self._key:
-            # Unredirected, so that a redirect cannot carry the key to another host.
-            request.add_unredirected_header("Authorization", f"Bearer {self._key}")
-        try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                raw = response.read(_MAX_RESPONSE)
-        except urllib.error.HTTPError as error:
-            raise EndpointFailed(f"status {error.code}") from None
-        except (OSError, ValueError) as error:
-            raise EndpointFailed(type(getattr(error, "reason", error)).__name__) from None
-        try:
-            message = json.loads(raw)["choices"][0]["message"]
-        except (ValueError, LookupError, TypeError):
-            raise EndpointFailed("not a chat completion") from None
-        if not isinstance(message, dict):
-            raise EndpointFailed("not a chat completion")
+        message = chat_completion(self.base_url, body, self._key, self.timeout)
         kept = {name: message[name] for name in ("content", "tool_calls") if message.get(name)}
         return {"role": "assistant", "content": "", **kept}

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "ecomkit"
 
 # A module imports only from modules to its left; modules inside one package are one layer.
 LAYERS = """
-    errors seeds difficulty html records actions releases
+    endpoint errors seeds difficulty html records actions releases
     catalog search
     policies world tools user rewards ranking envs wording replay
     agents attackers weak_agents chat episodes loading generation scenarios samples

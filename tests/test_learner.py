@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import importlib.util
 import json
@@ -123,6 +124,19 @@ def test_advantages_have_mean_zero_and_spread_one_and_are_nothing_without_a_diff
     assert sum(a * a for a in found) / 4 == pytest.approx(1.0)
     assert found[0] > 0 > found[1]
     assert advantages([0.3, 0.3, 0.3]) == [0.0, 0.0, 0.0]
+
+
+def test_the_arithmetic_is_of_operations_that_every_machine_rounds_alike() -> None:
+    """IEEE 754 fixes + - * / and the square root, and fsum rounds once; powers and libm's exp and
+    log may differ by machine, and so does the order in which numpy adds up."""
+    for name in ("weights", "train"):
+        tree = ast.parse((ROOT / f"ecomkit/learner/{name}.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            assert not isinstance(node, ast.Pow), name
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "math":
+                assert node.attr in ("sqrt", "fsum"), (name, node.attr)
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                assert "numpy" not in ast.unparse(node)
 
 
 # --- the agent --------------------------------------------------------------------------------
@@ -315,3 +329,48 @@ def test_the_study_runs_goes_on_and_writes_its_tables(shop_folder: Path, tmp_pat
     changed = ["2" if before == "--tests" else word for before, word in pairwise(["", *command])]
     refused = subprocess.run(changed, capture_output=True, text=True)
     assert refused.returncode == 2 and "other settings" in refused.stderr
+
+
+def test_the_notebook_says_what_its_tables_say() -> None:
+    pl = pytest.importorskip("polars")
+    cells = json.loads((ROOT / "notebooks/04_curriculum.ipynb").read_text(encoding="utf-8"))[
+        "cells"
+    ]
+    prose = " ".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    prose = " ".join(prose.split())
+    tested = pl.read_csv(ROOT / "notebooks/results/curriculum_held_out.csv")
+    last = tested.filter(
+        pl.col("groups_done") == pl.col("groups_done").max().over("experiment", "collection")
+    )
+    training = pl.read_csv(ROOT / "notebooks/results/curriculum_training.csv")
+
+    def passed(
+        experiment: str, schedule: str = "adaptive", group: str = "C1", d: Any = None
+    ) -> float:
+        part = last.filter(
+            (pl.col("experiment") == experiment)
+            & (pl.col("schedule") == schedule)
+            & (pl.col("collection") == group)
+            & pl.col("difficulty").is_in(list(range(13)) if d is None else d)
+        )
+        return 100 * float(part["passes"].sum()) / float(part["episodes"].sum())
+
+    def signal(schedule: str) -> float:
+        part = training.filter(pl.col("experiment") == "verdict", pl.col("schedule") == schedule)
+        dull = part["all_failed"].sum() + part["all_passed"].sum()
+        return 100 * (1 - float(dull) / float(part["groups"].sum()))
+
+    by_d = [passed("verdict", d=[d]) for d in range(13)]
+    hard = passed("verdict", "hard", d=[0, 1])
+    assert f"passes {min(by_d):.0f} to {max(by_d):.0f} % at every d" in prose
+    assert f"passes only {hard:.0f} % at d = 0 and 1" in prose
+    assert f"from {passed('verdict', 'easy', d=[0]):.0f} % at d = 0" in prose
+    assert f"({signal('hard'):.0f} % of its groups, against {signal('adaptive'):.0f} %" in prose
+    alone, eight = passed("same_total"), passed("same_total", group="C8")
+    assert f"from {alone:.0f} % alone to {eight:.0f} % among eight" in prose
+    alone, eight = passed("ample"), passed("ample", group="C8")
+    assert (
+        f"{alone:.0f} % alone and {eight:.0f} % among eight (+{eight - alone:.0f} points" in prose
+    )
+    # The README's advice: who is paid the whole reward from the start passes far less.
+    assert passed("whole") < 0.7 * min(passed("verdict"), passed("partial"))

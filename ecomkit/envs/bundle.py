@@ -647,7 +647,7 @@ class Bundle(Environment):
                 unknown.append(one)
                 continue
             products.append(product)
-            if state.world.product_stock(one) <= 0:
+            if state.world.sold_out(one):
                 sold_out.append(one)
         answered = state.answer is not None
         checks = [Check("answered", answered, "" if answered else "no submit_answer")]
@@ -702,7 +702,7 @@ class Bundle(Environment):
         for one in dict.fromkeys(str(x).strip() for x in state.answer["product_ids"]):
             try:
                 category = state.catalog.product(one).category
-                sold_out = sold_out or state.world.product_stock(one) <= 0
+                sold_out = sold_out or state.world.sold_out(one)
             except (UnknownProduct, UnicodeError):
                 category = ""
             if category in counts:

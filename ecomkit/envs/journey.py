@@ -400,8 +400,7 @@ class Journey(Environment):
         environments = others()
         stop = goal["switch"]
         slots: list[list[Slot]] = [[] for _ in goal["intents"]]
-        for said_of in script["slots"]:
-            slot = said_of.to_dict() if isinstance(said_of, Slot) else said_of
+        for slot in script["slots"]:
             number, _, key = slot["key"].partition(".")
             subject = slot["subject"].partition(".")[2]
             slots[int(number) - 1].append(Slot.from_dict({**slot, "key": key, "subject": subject}))

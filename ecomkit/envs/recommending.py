@@ -14,6 +14,7 @@ from ecomkit.difficulty import Axes
 from ecomkit.envs.base import (
     AgentView,
     DrawContext,
+    Environment,
     Played,
     Policy,
     State,
@@ -22,7 +23,14 @@ from ecomkit.envs.base import (
     pack,
     pick_row,
 )
-from ecomkit.envs.shopping import clues_of, filters_for, known, unasked_labels
+from ecomkit.envs.shopping import (
+    answer_after,
+    clues_of,
+    filters_for,
+    known,
+    put_back,
+    unasked_labels,
+)
 from ecomkit.errors import UnknownProduct
 from ecomkit.records import Action, Check, Constraint, Product, ToolCall, Verdict
 from ecomkit.seeds import Rng
@@ -541,6 +549,25 @@ def labels_of_list(goal: Mapping[str, Any], state: Played, verdict: Verdict) -> 
 
 
 # --- scripted attempts -------------------------------------------------------------------------
+
+
+class Listing(Environment):
+    """An environment whose answer is a ranked list of products."""
+
+    def pool(self, goal: Mapping[str, Any], state: State) -> dict[str, float]:
+        """What can be recommended now, best first, with its gain."""
+        raise NotImplementedError
+
+    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
+        return labels_of_list(goal, state, verdict)
+
+    def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
+        return set(self.pool(goal, state))
+
+    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
+        ids = list(self.pool(goal, state))[: goal["outputs"]]
+        undone = put_back(state, self.may_change)
+        return answer_after(undone, {"product_ids": ids}, state.tool_budget)
 
 
 def listing_plan(ids: Sequence[str], axes: Axes, last_event: int) -> list[Action]:

@@ -18,9 +18,7 @@ from ecomkit.envs.base import (
     AgentView,
     Draft,
     DrawContext,
-    Environment,
     NearMiss,
-    Played,
     Policy,
     Redraw,
     SlotDraft,
@@ -37,6 +35,7 @@ from ecomkit.envs.recommending import (
     ATTEMPTS,
     ITEM,
     MARK,
+    Listing,
     Scout,
     calls_after_first,
     changed_requirement,
@@ -45,7 +44,6 @@ from ecomkit.envs.recommending import (
     flood_list,
     from_dicts,
     judged,
-    labels_of_list,
     listing_plan,
     met_checks,
     met_shares,
@@ -59,10 +57,8 @@ from ecomkit.envs.recommending import (
     violators,
 )
 from ecomkit.envs.shopping import (
-    answer_after,
     held_against,
     known,
-    put_back,
     query_for,
     unasked_misses,
 )
@@ -152,7 +148,7 @@ def final_gains(catalog: Catalog, goal: Mapping[str, Any]) -> dict[str, float]:
     return gains(catalog, goal, True, lambda one: one != gone)
 
 
-class Substitution(Environment):
+class Substitution(Listing):
     name = "substitution"
     task: ClassVar[str] = (
         "What the customer wanted is sold out. Recommend substitutes that meet every requirement "
@@ -496,22 +492,9 @@ class Substitution(Environment):
         raw = raw_gain(goal, product_id, share)
         return min(1.0, max(0.0, (raw - low) / (high - low)))
 
-    def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
-        return labels_of_list(goal, state, verdict)
-
-    @staticmethod
-    def _pool(goal: Mapping[str, Any], state: State) -> dict[str, float]:
-        """What can be recommended now, best first, with its gain."""
+    def pool(self, goal: Mapping[str, Any], state: State) -> dict[str, float]:
         world, switched = state.world, "switch" in state.fired
         return gains(state.catalog, goal, switched, lambda one: not world.sold_out(one))
-
-    def right_products(self, goal: Mapping[str, Any], state: Played) -> set[str]:
-        return set(self._pool(goal, state))
-
-    def recover(self, goal: Mapping[str, Any], state: Played) -> list[Action] | None:
-        ids = list(self._pool(goal, state))[: goal["outputs"]]
-        undone = put_back(state, self.may_change)
-        return answer_after(undone, {"product_ids": ids}, state.tool_budget)
 
     def review(self, goal: Mapping[str, Any], state: State) -> Review:
         return Review()

@@ -79,6 +79,10 @@ class Desk:
         self.pending: list[ToolCall] = []
         """Calls chosen for this step that have not been carried out."""
 
+    def to_come(self, tool: str, argument: str) -> set[Any]:
+        """What the calls of a tool that are chosen for this step are about."""
+        return {made.arguments[argument] for made in self.pending if made.name == tool}
+
     def moves(self) -> list[Move]:
         """What can be done now, ``send`` and ``submit`` apart."""
         raise NotImplementedError

@@ -72,8 +72,8 @@ class TrackingDesk(Desk):
                 {"again": float(bool(self.listed)), "told": told},
             ),
         ]
-        pending = {made.arguments.get("order_id") for made in self.pending}
-        unread = [one for one in self.ids() if one not in self.opened and one not in pending]
+        known = self.opened.keys() | self.to_come("order_get_status", "order_id")
+        unread = [one for one in self.ids() if one not in known]
         if unread:
             picks = self.options(unread)
             fitting = max(option.features["meets"] for option in picks)

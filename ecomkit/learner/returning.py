@@ -56,9 +56,8 @@ class ReturnsDesk(TrackingDesk):
         self.refused: set[str] = set()
         self.allowed: dict[tuple[Place, str], bool] = {}
         self.outcome: dict[str, Any] | None = None
-        # Chosen for the step at hand: pages, and the answer that a write would lead to.
-        self.pages: set[str] = set()
         self.ahead: dict[str, Any] | None = None
+        """The answer that a write chosen for the step at hand would lead to."""
         self._known: Known | None = None
 
     # --- what is known -------------------------------------------------------------------------
@@ -188,12 +187,15 @@ class ReturnsDesk(TrackingDesk):
         if not self.listed:
             features = {"told": told, "found": float(bool(self.ids()))}
             moves.append(Move("list", "list", lambda _: call("order_list"), features))
-        orders = [one for one in self.ids() if one not in self.opened and one not in self.pages]
+        seen = self.opened.keys() | self.to_come("order_get_status", "order_id")
+        orders = [one for one in self.ids() if one not in seen]
         if orders:
             meets = max(option.features["meets"] for option in self.options(orders))
             features = {"order": 1.0, "told": told, "meets": meets, "sure": sure}
             moves.append(
-                Move("open", f"open {len(self.pages)}", lambda x: self._order(x, orders), features)
+                Move(
+                    "open", f"open {len(self.pending)}", lambda x: self._order(x, orders), features
+                )
             )
         fitting = [one for one in self.cards if self.meets[one] == 1]
         found = float(any(self.in_stock(one) is not False for one in fitting))
@@ -202,13 +204,14 @@ class ReturnsDesk(TrackingDesk):
             name = "more" if self.searches else "search"
             features = {"told": float(bool(known.clues)), "asked": asked, "found": found}
             moves.append(Move(name, f"search {self.searches}", self._search, features))
-        unread = [one for one in self.cards if one not in self.stocks and one not in self.pages]
+        seen = self.stocks.keys() | self.to_come("catalog_get_variants", "product_id")
+        unread = [one for one in self.cards if one not in seen]
         if unread:
             meets = max(self.meets[one] for one in unread)
             features = {"product": 1.0, "meets": meets, "all": float(meets == 1)}
             features["found"] = max(read, 1 - swap)
             moves.append(
-                Move("open", f"look {len(self.pages)}", lambda x: self._look(x, unread), features)
+                Move("open", f"look {len(self.pending)}", lambda x: self._look(x, unread), features)
             )
         if known.lines:
             checked = float(any((place, "return") in self.allowed for place in known.fits))
@@ -227,14 +230,10 @@ class ReturnsDesk(TrackingDesk):
         return moves
 
     def _order(self, chooser: Chooser, orders: list[str]) -> ToolCall:
-        order_id = orders[chooser.one(self.options(orders))]
-        self.pages.add(order_id)
-        return call("order_get_status", order_id=order_id)
+        return call("order_get_status", order_id=orders[chooser.one(self.options(orders))])
 
     def _look(self, chooser: Chooser, products: list[str]) -> ToolCall:
-        product_id = self.product(chooser, products)
-        self.pages.add(product_id)
-        return call("catalog_get_variants", product_id=product_id)
+        return call("catalog_get_variants", product_id=self.product(chooser, products))
 
     def wordings(self) -> list[str]:
         """Queries for the replacement; what takes the place of a result differs by wording."""
@@ -295,7 +294,6 @@ class ReturnsDesk(TrackingDesk):
 
     def note(self, move: Move, made: ToolCall, result: Mapping[str, Any]) -> None:
         self._known = None
-        self.pages.clear()
         if made.name == "catalog_search":
             for card in result.get("results", ()):
                 self.cards.setdefault(card["product_id"], card)

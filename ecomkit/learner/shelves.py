@@ -135,7 +135,7 @@ class ShelfDesk(Desk):
                 {"plain": 1.0, "again": float(scout.total is not None)},
             )
         )
-        pending = {made.arguments.get("product_id") for made in self.pending}
+        pending = self.to_come("catalog_get_product", "product_id")
         unread = [(one, f) for one, f in now.weighed if f["unread"] and one not in pending]
         if unread:
             fitting = sum(f["all"] for _, f in unread[: now.places])

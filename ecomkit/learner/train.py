@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ecomkit.curriculum import Curriculum, Judged, collection
+from ecomkit.curriculum import Curriculum
 from ecomkit.difficulty import LEVELS
 from ecomkit.episodes import draw
 from ecomkit.learner import play
@@ -114,7 +115,6 @@ class Run:
     weights: Weights
     groups: list[Group] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
-    judged: list[Judged] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as JSON can hold it."""
@@ -129,7 +129,7 @@ class Run:
 def advantages(rewards: Sequence[float]) -> list[float]:
     """(r − mean) / standard deviation within a group; all 0 where every reward is the same."""
     mean = math.fsum(rewards) / len(rewards)
-    spread = math.sqrt(math.fsum((r - mean) ** 2 for r in rewards) / len(rewards))
+    spread = math.sqrt(math.fsum((r - mean) * (r - mean) for r in rewards) / len(rewards))
     if spread < 1e-9:
         return [0.0] * len(rewards)
     return [(r - mean) / spread for r in rewards]
@@ -201,19 +201,13 @@ def train(plan: Plan, catalog: Catalog) -> Run:
             batch = {}
         if number + 1 in looks:
             examine(run, number + 1, catalog)
-    run.judged = list(curriculum.history)
     return run
 
 
-_held_out: dict[tuple[str, str, int, int], Episode] = {}
-
-
+@lru_cache(maxsize=8192)
 def held_out(catalog: Catalog, environment: str, difficulty: int, number: int) -> Episode:
     """A test episode, the same for every run; its targets are in no training episode."""
-    key = (catalog.hash, environment, difficulty, number)
-    if key not in _held_out:
-        _held_out[key] = draw(environment, difficulty, number, catalog, split="test").episode
-    return _held_out[key]
+    return draw(environment, difficulty, number, catalog, split="test").episode
 
 
 def examine(run: Run, groups: int, catalog: Catalog) -> None:
@@ -234,4 +228,4 @@ def examine(run: Run, groups: int, catalog: Catalog) -> None:
                 run.looks.append(Look(groups, environment, difficulty, len(scores), passes, mean))
 
 
-__all__ = ["Group", "Look", "Plan", "Run", "advantages", "collection", "held_out", "train"]
+__all__ = ["Group", "Look", "Plan", "Run", "advantages", "held_out", "train"]

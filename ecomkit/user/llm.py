@@ -8,13 +8,11 @@ frozen in the episode, so replay never calls a model.
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ecomkit.endpoint import EndpointFailed, chat_completion
 from ecomkit.user.mentions import holds_words, mentions, missing, normalise
 from ecomkit.user.words import number_word
 
@@ -28,7 +26,6 @@ _SYSTEM = (
 )
 _FIGURE = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
 _IDENTIFIER = re.compile(r"\b(?=\w*[0-9])(?=\w*[A-Za-z])\w{4,}\b|\b[A-Z]{4,}\b")
-_MAX_RESPONSE = 1_000_000
 _ASSISTANT_TALK = re.compile(
     r"\b(?:as an ai|language model|rewritten"
     r"|here(?:'s| is) (?:the|a) (?:re|message)|how can i help)",
@@ -92,7 +89,7 @@ class LLMPhraser:
         for _ in range(self.retries + 1):
             try:
                 candidate = self._complete(text, problem)
-            except _CallFailed as error:
+            except EndpointFailed as error:
                 self._count(f"call: {error}")
                 continue
             problem = check(text, candidate, keep, hide, names)
@@ -124,7 +121,7 @@ class LLMPhraser:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def _complete(self, text: str, problem: str) -> str:
-        """One call. Raises _CallFailed with a reason that holds no secret."""
+        """One call. Raises EndpointFailed with a reason that holds no secret."""
         prompt = text if not problem else f"{text}\n\n(Your last attempt was refused: {problem}.)"
         body = {
             "model": self.model,
@@ -135,40 +132,13 @@ class LLMPhraser:
                 {"role": "user", "content": prompt},
             ],
         }
-        request = urllib.request.Request(
-            f"{self.base_url}/chat/completions",
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-            method="POST",
-        )
-        if self._api_key:
-            # Unredirected, so that a redirect cannot carry the key to another host.
-            request.add_unredirected_header("Authorization", f"Bearer {self._api_key}")
-        try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                raw = response.read(_MAX_RESPONSE)
-        except urllib.error.HTTPError as error:
-            raise _CallFailed(f"status {error.code}") from None
-        except TimeoutError:
-            raise _CallFailed("timeout") from None
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            late = isinstance(reason, TimeoutError)
-            raise _CallFailed("timeout" if late else type(error).__name__) from None
-        try:
-            content = json.loads(raw)["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError):
-            raise _CallFailed("not a chat completion") from None
+        content = chat_completion(self.base_url, body, self._api_key, self.timeout).get("content")
         if not isinstance(content, str) or not content.strip():
-            raise _CallFailed("empty") from None
+            raise EndpointFailed("empty")
         content = re.sub(r"<think>.*?</think>", "", content, flags=re.DOTALL).strip()
         if len(content) > 1 and content[0] == content[-1] == '"' and '"' not in content[1:-1]:
             content = content[1:-1].strip()
         return content
-
-
-class _CallFailed(Exception):
-    pass
 
 
 def check(
