@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ecomkit
-from ecomkit import show
-from ecomkit.difficulty import LEVELS
-from ecomkit.errors import EcomkitError, EpisodeError, TrajectoryError
-from ecomkit.trajectories import read_rows, trajectory_from
+from ecomkit.core.difficulty import LEVELS
+from ecomkit.core.errors import EcomkitError, EpisodeError, TrajectoryError
+from ecomkit.scores.trajectories import read_rows, trajectory_from
+from ecomkit.views import show
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
-    from ecomkit.records import Episode
+    from ecomkit.core.records import Episode
 
 TRAJECTORY_SUFFIXES = (".jsonl", ".json", ".ndjson", ".parquet")
 
@@ -188,7 +188,7 @@ class Episodes:
 
 
 def _play(arguments: argparse.Namespace) -> int:
-    from ecomkit.terminal import Player
+    from ecomkit.views.terminal import Player
 
     episode = Episodes(arguments.episodes).chosen(arguments)
     catalog = ecomkit.load_catalog(arguments.catalog, search=arguments.search)
@@ -219,8 +219,8 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from ecomkit.hub import describe
-    from ecomkit.loading import check_fit, kind_at
+    from ecomkit.data.loading import check_fit, kind_at
+    from ecomkit.release.hub import describe
 
     for line in describe(arguments.path, arguments.revision):
         print(line)
@@ -233,7 +233,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    from ecomkit.scoring import score_file
+    from ecomkit.scores.scoring import score_file
 
     search: str | bool = False
     if arguments.verify == "full":
@@ -261,8 +261,8 @@ def _score(arguments: argparse.Namespace) -> int:
 
 def _check_fit(path: str, catalog: Catalog) -> None:
     """Say it before anything is scored if the episodes were made on another catalog."""
-    from ecomkit.loading import check_fit, kind_at
-    from ecomkit.releases import is_hub_id
+    from ecomkit.data.loading import check_fit, kind_at
+    from ecomkit.data.manifests import is_hub_id
 
     if is_hub_id(path) or (Path(path) / "manifest.json").exists():
         _, manifest = kind_at(path)
@@ -312,7 +312,7 @@ def _summary(out: Path) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from ecomkit.report import report
+    from ecomkit.views.report import report
 
     out = Path(arguments.out)
     markdown = Path(arguments.markdown) if arguments.markdown else out.with_suffix(".md")

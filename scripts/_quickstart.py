@@ -14,10 +14,10 @@ from typing import Any
 from tqdm import tqdm
 
 import ecomkit as ek
-from ecomkit.agents import AGENTS
+from ecomkit.agents.scripted import AGENTS
 from ecomkit.catalog import Catalog
-from ecomkit.difficulty import LEVELS
-from ecomkit.errors import EcomkitError
+from ecomkit.core.difficulty import LEVELS
+from ecomkit.core.errors import EcomkitError
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -19,8 +19,8 @@ import polars as pl
 from tqdm import tqdm
 
 import ecomkit as ek
-from ecomkit.audit import Key, Tally, audit_episodes, merge, to_frame, to_markdown
-from ecomkit.errors import EcomkitError
+from ecomkit.core.errors import EcomkitError
+from ecomkit.episodes.audit import Key, Tally, audit_episodes, merge, to_frame, to_markdown
 
 FIT = 40
 

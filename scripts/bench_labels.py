@@ -23,18 +23,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ecomkit.agents import actions_from, run_policy
+from ecomkit.agents.scripted import actions_from, run_policy
 from ecomkit.catalog import Catalog
+from ecomkit.core.errors import EcomkitError
+from ecomkit.core.records import Action, Episode, ToolCall
+from ecomkit.core.seeds import Rng, rng
+from ecomkit.data.loading import load_catalog
 from ecomkit.envs import REGISTRY, environment
 from ecomkit.envs.base import NearMiss
-from ecomkit.episodes import draw
-from ecomkit.errors import EcomkitError
-from ecomkit.failures import HABITS, LABELS, diagnose
-from ecomkit.loading import load_catalog
-from ecomkit.records import Action, Episode, ToolCall
-from ecomkit.replay import Session
-from ecomkit.seeds import Rng, rng
-from ecomkit.tools import TOOLS
+from ecomkit.episodes.draw import draw
+from ecomkit.scores.failures import HABITS, LABELS, diagnose
+from ecomkit.session.session import Session
+from ecomkit.shop.tools import TOOLS
 
 CHECKOUT = "order_checkout"
 LISTS = ("discovery", "substitution", "bundle")

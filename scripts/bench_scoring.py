@@ -21,8 +21,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ecomkit.seeds import Rng
-from ecomkit.seeds import rng as make_rng
+from ecomkit.core.seeds import Rng
+from ecomkit.core.seeds import rng as make_rng
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = (0, 3, 6, 9, 12)
@@ -44,11 +44,11 @@ def environment_of(line: bytes) -> str:
 def build(folder: Path, size: int, seeds: int) -> None:
     """The catalog with its index, episodes of every environment, and scripted agents' logs."""
     import ecomkit as ek
-    from ecomkit.agents import play
+    from ecomkit.agents.scripted import play
     from ecomkit.envs import REGISTRY
-    from ecomkit.episodes import draw
-    from ecomkit.generation import arrow_schema
-    from ecomkit.trajectories import write_trajectories
+    from ecomkit.episodes.draw import draw
+    from ecomkit.episodes.generate import arrow_schema
+    from ecomkit.scores.trajectories import write_trajectories
 
     python, scripts = sys.executable, ROOT / "scripts"
     catalog, embeddings = folder / "catalog", folder / "embeddings"

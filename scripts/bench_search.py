@@ -29,10 +29,16 @@ from ecomkit.catalog import (
     synthetic_manifest,
     write_catalog,
 )
-from ecomkit.records import Constraint
-from ecomkit.search import SearchEngine, build_embeddings, build_index, open_search, token_table
-from ecomkit.search.index import top
-from ecomkit.seeds import rng
+from ecomkit.core.records import Constraint
+from ecomkit.core.seeds import rng
+from ecomkit.shop.search import (
+    SearchEngine,
+    build_embeddings,
+    build_index,
+    open_search,
+    token_table,
+)
+from ecomkit.shop.search.index import top
 
 
 def said_of(catalog: Catalog, row: int) -> str:

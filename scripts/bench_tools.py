@@ -16,12 +16,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ecomkit import policies
 from ecomkit.catalog import Catalog, open_catalog
-from ecomkit.difficulty import difficulty
-from ecomkit.seeds import rng
-from ecomkit.tools import ToolContext, call, validate
-from ecomkit.world import World
+from ecomkit.core.difficulty import difficulty
+from ecomkit.core.seeds import rng
+from ecomkit.shop import policies
+from ecomkit.shop.tools import ToolContext, call, validate
+from ecomkit.shop.world import World
 
 REPEATS = 1000
 

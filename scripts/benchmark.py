@@ -81,9 +81,9 @@ def build(folder: Path, size: int) -> None:
 def measure(folder: Path, size: int, seeds: int) -> dict[str, float]:
     """Sessions, search and drawing on one catalog; returns the figures that are compared."""
     import ecomkit as ek
-    from ecomkit.episodes import draw
-    from ecomkit.records import Action, ToolCall
-    from ecomkit.replay import Session
+    from ecomkit.core.records import Action, ToolCall
+    from ecomkit.episodes.draw import draw
+    from ecomkit.session.session import Session
 
     start = time.perf_counter()
     catalog = ek.load_catalog(folder / "catalog", folder / "embeddings")
@@ -164,9 +164,9 @@ def measure(folder: Path, size: int, seeds: int) -> dict[str, float]:
 
 def known_items(catalog: Any, count: int) -> Any:
     """(query, row): what the user says of a cart item at d = 0 once asked, and its row."""
+    from ecomkit.core.records import Constraint
     from ecomkit.envs.shopping import query_words
-    from ecomkit.episodes import draw
-    from ecomkit.records import Constraint
+    from ecomkit.episodes.draw import draw
 
     for seed in range(count):
         episode = draw("cart", 0, 10_000 + seed, catalog, certify_episode=False).episode
@@ -180,10 +180,10 @@ def known_items(catalog: Any, count: int) -> Any:
 
 def draw_without_search(catalog: Any, seeds: int) -> float:
     """Microseconds to draw, play the reference and every near miss: all but searching."""
-    from ecomkit.agents import actions_from, run_actions
+    from ecomkit.agents.scripted import actions_from, run_actions
     from ecomkit.envs import environment
-    from ecomkit.episodes import draw
-    from ecomkit.replay import Session
+    from ecomkit.episodes.draw import draw
+    from ecomkit.session.session import Session
 
     env = environment("cart")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ecomkit.catalog import open_catalog, synthesize, synthetic_manifest, write_catalog
-from ecomkit.errors import EcomkitError
+from ecomkit.core.errors import EcomkitError
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -17,8 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ecomkit.catalog import open_catalog
-from ecomkit.errors import EcomkitError
-from ecomkit.search import build_embeddings
+from ecomkit.core.errors import EcomkitError
+from ecomkit.shop.search import build_embeddings
 
 
 def show_progress(quiet: bool):

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from build_embeddings import show_progress
 
-from ecomkit.errors import EcomkitError
-from ecomkit.search import build_index
+from ecomkit.core.errors import EcomkitError
+from ecomkit.shop.search import build_index
 
 
 def main() -> int:

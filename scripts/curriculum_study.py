@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from ecomkit.curriculum import SCHEDULES, collection
-from ecomkit.errors import EcomkitError
-from ecomkit.generation import quiet_worker
-from ecomkit.learner import play
-from ecomkit.learner.train import Plan, held_out, train
-from ecomkit.learner.weights import Weights
-from ecomkit.loading import load_catalog
+from ecomkit.agents.learner import play
+from ecomkit.core.errors import EcomkitError
+from ecomkit.data.loading import load_catalog
+from ecomkit.episodes.generate import quiet_worker
+from ecomkit.study.curriculum import SCHEDULES, collection
+from ecomkit.study.learner.train import Plan, held_out, train
+from ecomkit.study.learner.weights import Weights
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

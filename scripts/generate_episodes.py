@@ -16,10 +16,10 @@ from pathlib import Path
 import polars as pl
 from tqdm import tqdm
 
-from ecomkit.difficulty import AXIS_NAMES, PRESETS
+from ecomkit.core.difficulty import AXIS_NAMES, PRESETS
+from ecomkit.core.errors import EcomkitError
 from ecomkit.envs import REGISTRY
-from ecomkit.errors import EcomkitError
-from ecomkit.generation import Plan, ablation, generate
+from ecomkit.episodes.generate import Plan, ablation, generate
 
 
 def levels_of(text: str) -> tuple[int, ...]:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ecomkit import hub
-from ecomkit.errors import EcomkitError
+from ecomkit.core.errors import EcomkitError
+from ecomkit.release import hub
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -20,9 +20,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ecomkit import cards
-from ecomkit.errors import EcomkitError
-from ecomkit.releases import KINDS, read_manifest
+from ecomkit.core.errors import EcomkitError
+from ecomkit.data.manifests import KINDS, read_manifest
+from ecomkit.views import cards
 
 CARDS = Path(__file__).resolve().parents[1] / "data_cards"
 

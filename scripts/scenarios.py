@@ -20,11 +20,11 @@ from typing import Any
 from tqdm import tqdm
 
 import ecomkit as ek
-from ecomkit.difficulty import LEVELS
+from ecomkit.core.difficulty import LEVELS
+from ecomkit.core.errors import EcomkitError
 from ecomkit.envs import REGISTRY
-from ecomkit.errors import EcomkitError
-from ecomkit.generation import quiet_worker
-from ecomkit.scenarios import (
+from ecomkit.episodes.generate import quiet_worker
+from ecomkit.episodes.scenarios import (
     LEVELS_CHECKED,
     Scenario,
     ScenarioReport,

@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from ecomkit.difficulty import quantity_chance, variant_chance
+from ecomkit.core.difficulty import quantity_chance, variant_chance
 
 Z = 3.29
 

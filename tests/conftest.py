@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``catalog`` (3,000 synthetic products, seed 7) and ``embeddings`` in it."""
     from ecomkit.catalog import open_catalog, synthesize, synthetic_manifest, write_catalog
-    from ecomkit.search import build_embeddings, build_index
+    from ecomkit.shop.search import build_embeddings, build_index
 
     folder = tmp_path_factory.mktemp("shop")
     write_catalog(synthesize(3000, 7), folder / "catalog", synthetic_manifest(3000, 7))
@@ -37,7 +37,7 @@ def plain_catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 @pytest.fixture(scope="session")
 def catalog(shop_folder: Path) -> Catalog:
     """The shop's catalog with its search engine."""
-    from ecomkit.loading import load_catalog
+    from ecomkit.data.loading import load_catalog
 
     return load_catalog(shop_folder / "catalog")
 
@@ -45,7 +45,7 @@ def catalog(shop_folder: Path) -> Catalog:
 @pytest.fixture(scope="session")
 def episodes_folder(shop_folder: Path) -> Path:
     """Cart episodes at d = 0, 3 and 6 (three each) on the shop, as a published folder."""
-    from ecomkit.generation import Plan, generate
+    from ecomkit.episodes.generate import Plan, generate
 
     plan = Plan(("cart",), levels=(0, 3, 6), train=3)
     generate(shop_folder / "catalog", shop_folder / "episodes", plan)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from ecomkit.catalog import open_catalog, synthetic_manifest, write_catalog
 from ecomkit.catalog.synthesize import synthesize
-from ecomkit.difficulty import LEVELS
+from ecomkit.core.difficulty import LEVELS
+from ecomkit.core.seeds import digest
+from ecomkit.core.version import GENERATOR_VERSION
+from ecomkit.data.loading import load_catalog
 from ecomkit.envs import REGISTRY
-from ecomkit.episodes import GENERATOR_VERSION, draw
-from ecomkit.loading import load_catalog
-from ecomkit.search import build_embeddings, build_index
-from ecomkit.seeds import digest
+from ecomkit.episodes.draw import draw
+from ecomkit.shop.search import build_embeddings, build_index
 
 SEEDS = 4
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ecomkit.difficulty import Axes
+from ecomkit.core.difficulty import Axes
+from ecomkit.core.records import Action, Check, Constraint, ToolCall, Verdict
 from ecomkit.envs.base import (
     AgentView,
     Draft,
@@ -42,7 +43,6 @@ from ecomkit.envs.shopping import (
     unasked_labels,
     unasked_misses,
 )
-from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
 from ecomkit.user import NOTHING_SEEN, Review
 from ecomkit.user.phrases import OPEN_ONE
 

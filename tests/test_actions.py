@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecomkit.actions import MAX_CHARACTERS, Unparseable, parse_action, to_message
-from ecomkit.records import Action, ToolCall
+from ecomkit.core.records import Action, ToolCall
+from ecomkit.session.actions import MAX_CHARACTERS, Unparseable, parse_action, to_message
 
 CALL = {"name": "cart_view", "args": {}}
 

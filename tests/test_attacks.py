@@ -9,15 +9,15 @@ from dataclasses import replace
 import pytest
 
 import ecomkit as ek
-from ecomkit.agents import actions_from, play_session
-from ecomkit.attackers import answer_from, smallest
+from ecomkit.agents.attackers import answer_from, smallest
+from ecomkit.agents.scripted import actions_from, play_session
+from ecomkit.core.records import Action, ToolCall
 from ecomkit.envs import environment
 from ecomkit.envs.shopping import to_return
-from ecomkit.episodes import draw_episode
-from ecomkit.failures import can_pass, label
-from ecomkit.records import Action, ToolCall
-from ecomkit.replay import Session
-from ecomkit.tools import TOOLS
+from ecomkit.episodes.draw import draw_episode
+from ecomkit.scores.failures import can_pass, label
+from ecomkit.session.session import Session
+from ecomkit.shop.tools import TOOLS
 
 ALL = ("cart", "discovery", "substitution", "returns", "tracking", "policy", "bundle", "journey")
 RIGHT = ToolCall("ask_user", {"question": "Is that right?"})

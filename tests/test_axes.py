@@ -17,15 +17,15 @@ from pathlib import Path
 import pytest
 
 import ecomkit as ek
-from ecomkit.agents import actions_from, play_session, run_actions
-from ecomkit.difficulty import AXIS_NAMES, difficulty
+from ecomkit.agents.scripted import actions_from, play_session, run_actions
+from ecomkit.core.difficulty import AXIS_NAMES, difficulty
+from ecomkit.core.errors import DrawFailed
+from ecomkit.core.records import Action
 from ecomkit.envs import REGISTRY, environment
 from ecomkit.envs.base import call
-from ecomkit.episodes import draw
-from ecomkit.errors import DrawFailed
-from ecomkit.generation import Plan, ablation, generate
-from ecomkit.records import Action
-from ecomkit.replay import Session
+from ecomkit.episodes.draw import draw
+from ecomkit.episodes.generate import Plan, ablation, generate
+from ecomkit.session.session import Session
 
 pytestmark = pytest.mark.slow
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ecomkit.agents import play_session, run_actions
+from ecomkit.agents.scripted import play_session, run_actions
 from ecomkit.catalog.taxonomy import load_taxonomy
-from ecomkit.difficulty import LEVELS, difficulty
+from ecomkit.core.difficulty import LEVELS, difficulty
+from ecomkit.core.errors import DrawFailed
+from ecomkit.core.records import Action
 from ecomkit.envs import environment
 from ecomkit.envs.base import call
 from ecomkit.envs.bundle import (
@@ -21,10 +23,8 @@ from ecomkit.envs.bundle import (
     shelf,
     wanted,
 )
-from ecomkit.episodes import draw
-from ecomkit.errors import DrawFailed
-from ecomkit.records import Action
-from ecomkit.replay import Session
+from ecomkit.episodes.draw import draw
+from ecomkit.session.session import Session
 
 BUNDLE = environment("bundle")
 

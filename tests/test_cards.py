@@ -10,10 +10,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ecomkit import cards, hub
-from ecomkit.errors import EcomkitError
-from ecomkit.generation import Plan, generate
-from ecomkit.releases import KINDS, read_manifest
+from ecomkit.core.errors import EcomkitError
+from ecomkit.data.manifests import KINDS, read_manifest
+from ecomkit.episodes.generate import Plan, generate
+from ecomkit.release import hub
+from ecomkit.views import cards
 
 CARDS = Path(__file__).resolve().parents[1] / "data_cards"
 FACTS: dict[str, Any] = json.loads((CARDS / "facts.json").read_text(encoding="utf-8"))

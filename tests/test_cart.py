@@ -7,14 +7,14 @@ from math import sqrt
 
 import pytest
 
-from ecomkit.agents import actions_from, play_session, run_actions
-from ecomkit.difficulty import cart_items, difficulty, quantity_chance, variant_chance
+from ecomkit.agents.scripted import actions_from, play_session, run_actions
+from ecomkit.core.difficulty import cart_items, difficulty, quantity_chance, variant_chance
+from ecomkit.core.records import Action, Constraint, ToolCall
+from ecomkit.core.seeds import rng
 from ecomkit.envs.cart import QUESTION, matched_units, wanted
 from ecomkit.envs.shopping import choose_clues
-from ecomkit.episodes import draw, draw_episode
-from ecomkit.records import Action, Constraint, ToolCall
-from ecomkit.replay import Session
-from ecomkit.seeds import rng
+from ecomkit.episodes.draw import draw, draw_episode
+from ecomkit.session.session import Session
 from ecomkit.user import recognise
 
 
@@ -136,7 +136,7 @@ def test_goals_are_distinct(many):
 
 
 def test_the_title_never_gives_the_variant_away(many_products, catalog):
-    from ecomkit.records import contains_words
+    from ecomkit.core.records import contains_words
 
     for row in many_products:
         title = catalog.product_at(row).title
@@ -153,7 +153,7 @@ def many_products(catalog):
 def test_the_honest_question_asks_for_every_slot_kind():
     nouns = (("item1", ("desk lamp", "desk lamps")),)
     question = recognise(QUESTION.format(noun="desk lamp"), nouns)
-    from ecomkit.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES
+    from ecomkit.core.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES
 
     needed = {"title", "brand", "store", "price_cents", "rating", "rating_count", "ship_days"}
     needed |= {*TEXT_ATTRIBUTES, *NUMBER_ATTRIBUTES, "viewed", "variant", "quantity", "fallback"}
@@ -279,8 +279,8 @@ def test_the_naive_policy_dies_out(catalog):
 
 def test_a_slip_never_names_another_value(catalog):
     """At d = 12 most words are mistyped, but "teal" never becomes "teak"."""
-    from ecomkit.records import words
-    from ecomkit.wording import shop_words
+    from ecomkit.core.records import words
+    from ecomkit.episodes.wording import shop_words
 
     known = shop_words(catalog)
     assert {"black", "cotton"} <= known

@@ -34,8 +34,8 @@ from ecomkit.catalog.naming import (
 )
 from ecomkit.catalog.synthesize import product_ids, synthesize_rows
 from ecomkit.catalog.taxonomy import parse_taxonomy, spoken, title_case
-from ecomkit.errors import CatalogError, UnknownName, UnknownProduct
-from ecomkit.records import NUMBER_ATTRIBUTES, Constraint, contains_words, words
+from ecomkit.core.errors import CatalogError, UnknownName, UnknownProduct
+from ecomkit.core.records import NUMBER_ATTRIBUTES, Constraint, contains_words, words
 
 SIZE = 6_000
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import ecomkit as ek
-from ecomkit.chat import ChatAgent
+from ecomkit.agents.chat import ChatAgent
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 import ecomkit as ek
-from ecomkit import cli, terminal
-from ecomkit.agents import actions_from, play
+from ecomkit import cli
+from ecomkit.agents.scripted import actions_from, play
 from ecomkit.catalog import Catalog
-from ecomkit.records import Action, Episode, ToolCall
-from ecomkit.terminal import Memory, Misread, parse_line
+from ecomkit.core.records import Action, Episode, ToolCall
+from ecomkit.views import terminal
+from ecomkit.views.terminal import Memory, Misread, parse_line
 
 
 @pytest.fixture()
@@ -137,7 +138,7 @@ def test_a_line_that_is_no_command_says_so(memory: Memory, line: str, says: str)
 
 
 def test_every_tool_has_a_command(memory: Memory) -> None:
-    from ecomkit.tools import TOOLS, resolve, validate
+    from ecomkit.shop.tools import TOOLS, resolve, validate
 
     words = "#1 #2 #1 red"
     named = {"submit_answer"}

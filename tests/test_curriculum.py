@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecomkit.curriculum import (
+from ecomkit.core.errors import EcomkitError, EpisodeError, UnknownName
+from ecomkit.core.seeds import rng
+from ecomkit.envs import REGISTRY
+from ecomkit.study.curriculum import (
     COLLECTIONS,
     CellDry,
     Curriculum,
@@ -22,9 +25,6 @@ from ecomkit.curriculum import (
     collection,
     spelled,
 )
-from ecomkit.envs import REGISTRY
-from ecomkit.errors import EcomkitError, EpisodeError, UnknownName
-from ecomkit.seeds import rng
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
@@ -283,7 +283,7 @@ def test_a_file_that_is_no_state_says_so(tmp_path: Path, text: str) -> None:
 
 def test_draws_are_the_same_in_another_process() -> None:
     code = (
-        "from ecomkit.curriculum import Curriculum\n"
+        "from ecomkit.study.curriculum import Curriculum\n"
         "c = Curriculum(['cart', 'policy', 'returns'], 'uniform', seed=4)\n"
         "print([(t.cell, t.difficulty) for t in (c.next() for _ in range(30))])"
     )

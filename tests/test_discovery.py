@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from ecomkit.agents import run_actions, run_policy
-from ecomkit.difficulty import difficulty
+from ecomkit.agents.scripted import run_actions, run_policy
+from ecomkit.core.difficulty import difficulty
+from ecomkit.core.ranking import ndcg, power
+from ecomkit.core.records import Action, Check, Constraint, Episode, Score
+from ecomkit.core.seeds import digest, rng
 from ecomkit.envs import environment
 from ecomkit.envs.base import in_split
 from ecomkit.envs.discovery import (
@@ -34,11 +37,8 @@ from ecomkit.envs.recommending import (
     requirement_candidates,
     violators,
 )
-from ecomkit.episodes import draw
-from ecomkit.ranking import ndcg, power
-from ecomkit.records import Action, Check, Constraint, Episode, Score
-from ecomkit.replay import Session
-from ecomkit.seeds import digest, rng
+from ecomkit.episodes.draw import draw
+from ecomkit.session.session import Session
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ecomkit.agents import CHEAP_POLICIES, actions_from, play_session, run_actions
-from ecomkit.difficulty import LEVELS
+from ecomkit.agents.scripted import CHEAP_POLICIES, actions_from, play_session, run_actions
+from ecomkit.core.difficulty import LEVELS
+from ecomkit.core.records import EPISODE_COLUMNS, Episode
+from ecomkit.core.seeds import digest
 from ecomkit.envs import REGISTRY, environment
 from ecomkit.envs.base import call
 from ecomkit.envs.shopping import to_buy, with_writes
-from ecomkit.episodes import certify, draw
-from ecomkit.records import EPISODE_COLUMNS, Episode
-from ecomkit.replay import Session
-from ecomkit.seeds import digest
+from ecomkit.episodes.draw import certify, draw
+from ecomkit.session.session import Session
 
 # The ends and the middle stand in for all thirteen where time is short.
 CELLS = [

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import ecomkit as ek
-from ecomkit import failures
-from ecomkit.agents import AGENTS, actions_from, play, run_actions, run_policy
-from ecomkit.attackers import ATTACKERS
+from ecomkit.agents.attackers import ATTACKERS
+from ecomkit.agents.scripted import AGENTS, actions_from, play, run_actions, run_policy
+from ecomkit.core.records import Action, ToolCall
 from ecomkit.envs import REGISTRY, environment
-from ecomkit.episodes import draw
-from ecomkit.failures import (
+from ecomkit.episodes.draw import draw
+from ecomkit.scores import failures
+from ecomkit.scores.failures import (
     HABITS,
     LABELS,
     can_pass,
@@ -23,8 +24,7 @@ from ecomkit.failures import (
     first_decisive_step,
     label,
 )
-from ecomkit.records import Action, ToolCall
-from ecomkit.replay import Session
+from ecomkit.session.session import Session
 
 SPEC_12 = """
     format_error illegal_tool hallucinated_id wrong_product wrong_variant wrong_quantity

@@ -17,11 +17,11 @@ import polars as pl
 import pytest
 
 import ecomkit as ek
+from ecomkit.core.errors import DrawFailed, EpisodeError, SearchUnavailable, UnknownName
+from ecomkit.core.records import EPISODE_COLUMNS
 from ecomkit.envs import REGISTRY
 from ecomkit.envs.base import Redraw
-from ecomkit.errors import DrawFailed, EpisodeError, SearchUnavailable, UnknownName
-from ecomkit.generation import Plan, chunks_of, damaged_files, generate
-from ecomkit.records import EPISODE_COLUMNS
+from ecomkit.episodes.generate import Plan, chunks_of, damaged_files, generate
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = Plan(("cart",), levels=(0, 6), train=6, test=3)
@@ -104,7 +104,7 @@ def test_the_manifest_counts_what_was_played(written):
 @pytest.mark.slow
 def test_workers_hash_seed_and_folder_change_no_byte(written, shop_folder, tmp_path):
     code = (
-        "from ecomkit.generation import Plan, generate\n"
+        "from ecomkit.episodes.generate import Plan, generate\n"
         "if __name__ == '__main__':\n"
         "    import sys\n"
         "    plan = Plan(('cart',), levels=(0, 6), train=6, test=3)\n"

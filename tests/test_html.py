@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ecomkit as ek
-from ecomkit import html
-from ecomkit.agents import play_session
-from ecomkit.records import Check, Score, Trajectory
+from ecomkit.agents.scripted import play_session
+from ecomkit.core.records import Check, Score, Trajectory
+from ecomkit.views import html
 
 VOID = {"br", "hr", "img", "input", "meta", "link"}
 HOSTILE = (

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 from hub_double import LFS_SUFFIXES, OTHER, READ, WRITE, Blob, HubDouble, Repo
 
-from ecomkit import hub
-from ecomkit.errors import CatalogError, EcomkitError, EpisodeError, HubError
-from ecomkit.generation import Plan, generate
-from ecomkit.loading import load_catalog, load_episodes
+from ecomkit.core.errors import CatalogError, EcomkitError, EpisodeError, HubError
+from ecomkit.data.loading import load_catalog, load_episodes
+from ecomkit.episodes.generate import Plan, generate
+from ecomkit.release import hub
 
 # Real clients in processes of their own.
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ class Client:
     def python(self, code: str, **options: Any) -> Any:
         """What ``code`` prints last, as JSON; ``ek`` and ``json`` are imported."""
         start = (
-            "import json, ecomkit as ek, ecomkit.releases as releases\n"
+            "import json, ecomkit as ek, ecomkit.data.manifests as releases\n"
             "releases.WAITS = (0.0, 0.0)\n"
             "def error(call):\n"
             "    try: call()\n"
@@ -247,7 +247,7 @@ def test_branch_and_pull_request(client: Client, double: HubDouble, episodes: Pa
 
 def test_an_upload_that_was_cut_goes_on(client: Client, double: HubDouble, episodes: Path) -> None:
     code = f"""
-from ecomkit import hub
+from ecomkit.release import hub
 release = hub.read_release({str(episodes)!r})
 print(json.dumps(error(lambda: hub.publish(release, "{EPISODES}"))))
 """
@@ -342,7 +342,7 @@ def test_what_does_not_fit_names_what_does(
         f"""
 catalog = ek.load_catalog("{CATALOG}")
 rows = ek.load_episodes("{EPISODES}", "cart", revision="now")
-import ecomkit.loading as loading
+import ecomkit.data.loading as loading
 print(json.dumps([
     error(lambda: loading.check_fit(rows, catalog)),
     error(lambda: ek.load_episodes("{EPISODES}", "cart", revision="now", catalog=catalog)),

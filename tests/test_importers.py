@@ -30,7 +30,7 @@ from ecomkit.catalog.importers import (
 from ecomkit.catalog.importers import parsing as p
 from ecomkit.catalog.importers.amazon_2020 import brand_at_start, maker_name
 from ecomkit.catalog.importers.common import category_nouns, nouns_for
-from ecomkit.errors import ImportProblem, UnknownName
+from ecomkit.core.errors import ImportProblem, UnknownName
 
 QUICK = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

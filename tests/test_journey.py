@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from ecomkit.agents import actions_from, play_session, run_actions
-from ecomkit.difficulty import LEVELS
+from ecomkit.agents.scripted import actions_from, play_session, run_actions
+from ecomkit.core.difficulty import LEVELS
+from ecomkit.core.records import Action
 from ecomkit.envs import REGISTRY, environment
 from ecomkit.envs.base import call
 from ecomkit.envs.journey import (
@@ -22,11 +23,10 @@ from ecomkit.envs.journey import (
     woven,
 )
 from ecomkit.envs.shopping import standing
-from ecomkit.episodes import draw
-from ecomkit.failures import can_pass, first_decisive_step, label
-from ecomkit.records import Action
-from ecomkit.replay import Session
-from ecomkit.wording import BACK_LEADS, BREAK_LEADS, NEXT_LEADS, THANKS
+from ecomkit.episodes.draw import draw
+from ecomkit.episodes.wording import BACK_LEADS, BREAK_LEADS, NEXT_LEADS, THANKS
+from ecomkit.scores.failures import can_pass, first_decisive_step, label
+from ecomkit.session.session import Session
 
 JOURNEY = environment("journey")
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecomkit.agents import run_policy
-from ecomkit.curriculum import COLLECTIONS
-from ecomkit.episodes import draw_episode
-from ecomkit.learner import DESKS, MOVES, play, policy
-from ecomkit.learner.moves import Option
-from ecomkit.learner.train import Group, Plan, advantages, rollouts, train
-from ecomkit.learner.weights import Adam, SoftmaxChooser, Weights, exp, softmax
-from ecomkit.replay import Session
-from ecomkit.seeds import rng
+from ecomkit.agents.learner import DESKS, MOVES, play, policy
+from ecomkit.agents.learner.moves import Option
+from ecomkit.agents.scripted import run_policy
+from ecomkit.core.seeds import rng
+from ecomkit.episodes.draw import draw_episode
+from ecomkit.session.session import Session
+from ecomkit.study.curriculum import COLLECTIONS
+from ecomkit.study.learner.train import Group, Plan, advantages, rollouts, train
+from ecomkit.study.learner.weights import Adam, SoftmaxChooser, Weights, exp, softmax
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
@@ -130,7 +130,7 @@ def test_the_arithmetic_is_of_operations_that_every_machine_rounds_alike() -> No
     """IEEE 754 fixes + - * / and the square root, and fsum rounds once; powers and libm's exp and
     log may differ by machine, and so does the order in which numpy adds up."""
     for name in ("weights", "train"):
-        tree = ast.parse((ROOT / f"ecomkit/learner/{name}.py").read_text(encoding="utf-8"))
+        tree = ast.parse((ROOT / f"ecomkit/study/learner/{name}.py").read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             assert not isinstance(node, ast.Pow), name
             if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "math":
@@ -243,7 +243,7 @@ def test_a_group_that_all_passed_or_all_failed_teaches_nothing_but_to_stay_open(
 def test_the_same_plan_gives_the_same_weights_under_another_hash_seed(shop_folder: Path) -> None:
     code = (
         "import sys, json, ecomkit as ek\n"
-        "from ecomkit.learner.train import Plan, train\n"
+        "from ecomkit.study.learner.train import Plan, train\n"
         "plan = Plan(environments=('tracking', 'discovery'), groups=12, group_size=4, tests=1)\n"
         "print(json.dumps(train(plan, ek.load_catalog(sys.argv[1])).to_dict()))\n"
     )

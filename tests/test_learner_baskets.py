@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecomkit.agents import run_policy
-from ecomkit.episodes import draw
-from ecomkit.learner import DESKS, MOVES, play
-from ecomkit.learner.moves import Chooser, Move, Option
-from ecomkit.learner.weights import Weights
-from ecomkit.replay import Session
-from ecomkit.seeds import rng
+from ecomkit.agents.learner import DESKS, MOVES, play
+from ecomkit.agents.learner.moves import Chooser, Move, Option
+from ecomkit.agents.scripted import run_policy
+from ecomkit.core.seeds import rng
+from ecomkit.episodes.draw import draw
+from ecomkit.session.session import Session
+from ecomkit.study.learner.weights import Weights
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
-    from ecomkit.records import Episode
+    from ecomkit.core.records import Episode
 
 ENVIRONMENTS = ("cart", "bundle")
 BY_HAND: dict[str, dict[str, dict[str, int]]] = {

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from ecomkit.agents import run_policy
+from ecomkit.agents.learner import MOVES, play, policy
+from ecomkit.agents.learner.moves import Move
+from ecomkit.agents.learner.returning import ReturnsDesk
+from ecomkit.agents.scripted import run_policy
 from ecomkit.catalog import Catalog
-from ecomkit.episodes import draw_episode
-from ecomkit.learner import MOVES, play, policy
-from ecomkit.learner.moves import Move
-from ecomkit.learner.returning import ReturnsDesk
-from ecomkit.learner.weights import Weights
-from ecomkit.records import Episode
-from ecomkit.replay import Session
-from ecomkit.seeds import rng
+from ecomkit.core.records import Episode
+from ecomkit.core.seeds import rng
+from ecomkit.episodes.draw import draw_episode
+from ecomkit.session.session import Session
+from ecomkit.study.learner.weights import Weights
 
 WISE = {
     "ask.1": 100, "ask.again": -200,

@@ -15,13 +15,13 @@ from test_axes import axis_draws, pair, same_tries
 from test_environments import drawn
 
 import ecomkit as ek
-from ecomkit.audit import audit_episodes
-from ecomkit.difficulty import LEVELS
+from ecomkit.core.difficulty import LEVELS
 from ecomkit.envs import _INSTANCES, REGISTRY, environment
-from ecomkit.episodes import draw
-from ecomkit.failures import LABELS
-from ecomkit.generation import Plan, generate
-from ecomkit.scenarios import Scenario, check_scenario
+from ecomkit.episodes.audit import audit_episodes
+from ecomkit.episodes.draw import draw
+from ecomkit.episodes.generate import Plan, generate
+from ecomkit.episodes.scenarios import Scenario, check_scenario
+from ecomkit.scores.failures import LABELS
 
 NAME = "pricecheck"
 

@@ -49,9 +49,10 @@ def test_public_names_resolve() -> None:
 
 def test_submodules_do_not_hide_functions_of_their_name() -> None:
     code = (
-        "import ecomkit.replay, ecomkit.difficulty, ecomkit as ek; "
+        "import ecomkit.session.session, ecomkit.core.difficulty, ecomkit as ek; "
         "print(callable(ek.replay), ek.difficulty(6).max_turns, callable(ek.replay)); "
-        "from ecomkit.replay import Session; from ecomkit import replay; print(replay is ek.replay)"
+        "from ecomkit.session.session import Session; from ecomkit import replay; "
+        "print(replay is ek.replay)"
     )
     assert run_python(code).split() == ["True", "7", "True", "True"]
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from ecomkit.errors import UnknownName
-from ecomkit.seeds import rng
+from ecomkit.core.errors import UnknownName
+from ecomkit.core.seeds import rng
 from ecomkit.user import (
     KINDS,
     fill,

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecomkit import policies
-from ecomkit.errors import DrawFailed, UnknownName
-from ecomkit.policies import (
+from ecomkit.core.errors import DrawFailed, UnknownName
+from ecomkit.core.seeds import rng
+from ecomkit.shop import policies
+from ecomkit.shop.policies import (
     REGIONS,
     TIERS,
     PolicyError,
@@ -29,7 +30,6 @@ from ecomkit.policies import (
     rules,
     turns_on,
 )
-from ecomkit.seeds import rng
 
 DEPARTMENTS = tuple(f"shelf-{name}" for name in "abcdefghijklmnopqrstuvwxyz")
 CLAUSES = (1, 2, 3, 4, 5)
@@ -427,7 +427,7 @@ def test_facts_are_read_off_the_order() -> None:
 
 def test_another_process_draws_renders_and_finds_the_same() -> None:
     program = (
-        "from ecomkit import policies as p; from ecomkit.seeds import digest, rng;"
+        "from ecomkit import policies as p; from ecomkit.core.seeds import digest, rng;"
         "drawn = p.draw_policy(rng('x'), ['b', 'a', 'c', 'd', 'e', 'f', 'g', 'h'], 'c');"
         "cases = [p.draw_case(rng(i), drawn, 3) for i in range(20)];"
         "found = [q.key for q in p.search(drawn, 'can I return opened gifts')];"

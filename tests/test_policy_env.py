@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from ecomkit import policies
-from ecomkit.agents import actions_from, run_actions, run_policy
+from ecomkit.agents.scripted import actions_from, run_actions, run_policy
 from ecomkit.catalog import Catalog
+from ecomkit.core.records import Action, Episode
+from ecomkit.core.seeds import rng
 from ecomkit.envs import environment
 from ecomkit.envs.policy import (
     ASKED_BY,
@@ -23,10 +24,9 @@ from ecomkit.envs.policy import (
     right_answer,
     score_of,
 )
-from ecomkit.episodes import draw, draw_episode
-from ecomkit.records import Action, Episode
-from ecomkit.replay import Session
-from ecomkit.seeds import rng
+from ecomkit.episodes.draw import draw, draw_episode
+from ecomkit.session.session import Session
+from ecomkit.shop import policies
 from ecomkit.user import recognise
 
 

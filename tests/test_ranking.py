@@ -9,7 +9,7 @@ from math import log2
 
 import pytest
 
-from ecomkit.ranking import (
+from ecomkit.core.ranking import (
     dirichlet_order,
     ndcg,
     persona_order,
@@ -18,7 +18,7 @@ from ecomkit.ranking import (
     stretched,
     utility,
 )
-from ecomkit.seeds import rng
+from ecomkit.core.seeds import rng
 
 
 def test_rank_order_weights_are_centroids() -> None:

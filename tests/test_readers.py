@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 import ecomkit as ek
-from ecomkit.agents import play
-from ecomkit.episodes import draw_episode
-from ecomkit.episodeset import EpisodeSet
-from ecomkit.errors import EpisodeError, TrajectoryError
-from ecomkit.readers import BrokenRun, open_log, read_logs, to_trajectory
-from ecomkit.records import Trajectory
-from ecomkit.trajectories import write_trajectories
+from ecomkit.agents.scripted import play
+from ecomkit.core.errors import EpisodeError, TrajectoryError
+from ecomkit.core.records import Trajectory
+from ecomkit.episodes.draw import draw_episode
+from ecomkit.scores.episodeset import EpisodeSet
+from ecomkit.scores.readers import BrokenRun, open_log, read_logs, to_trajectory
+from ecomkit.scores.trajectories import write_trajectories
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from ecomkit.agents import run_actions, run_policy
+from ecomkit.agents.scripted import run_actions, run_policy
+from ecomkit.core.records import Action, Constraint, Product
+from ecomkit.core.seeds import rng
 from ecomkit.envs.base import AgentView, Policy, call
 from ecomkit.envs.recommending import (
     ITEM,
@@ -23,10 +25,8 @@ from ecomkit.envs.recommending import (
     violators,
 )
 from ecomkit.envs.shopping import clues_of, filters_for, known
-from ecomkit.episodes import draw
-from ecomkit.records import Action, Constraint, Product
-from ecomkit.replay import Session
-from ecomkit.seeds import rng
+from ecomkit.episodes.draw import draw
+from ecomkit.session.session import Session
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """30,000 products with search: about a hundred in each category."""
     from ecomkit.catalog import open_catalog, synthesize, synthetic_manifest, write_catalog
-    from ecomkit.loading import load_catalog
-    from ecomkit.search import build_embeddings, build_index
+    from ecomkit.data.loading import load_catalog
+    from ecomkit.shop.search import build_embeddings, build_index
 
     folder = tmp_path_factory.mktemp("large")
     write_catalog(synthesize(30_000, 3), folder / "catalog", synthetic_manifest(30_000, 3))

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 import ecomkit as ek
-from ecomkit.agents import actions_from, play_session, run_actions
-from ecomkit.episodes import draw_episode
-from ecomkit.errors import CatalogError, EpisodeError, SessionOver
-from ecomkit.records import Action, ToolCall
-from ecomkit.replay import Session
+from ecomkit.agents.scripted import actions_from, play_session, run_actions
+from ecomkit.core.errors import CatalogError, EpisodeError, SessionOver
+from ecomkit.core.records import Action, ToolCall
+from ecomkit.episodes.draw import draw_episode
+from ecomkit.session.session import Session
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from test_html import HOSTILE, read
 
 import ecomkit as ek
 from ecomkit import cli
-from ecomkit.agents import AGENTS, play
-from ecomkit.analysis import SCALE, Scores, sections, worst
-from ecomkit.errors import TrajectoryError
-from ecomkit.report import accounted, find_trajectories, read_axes, read_scores, report
-from ecomkit.scoring import score_many
-from ecomkit.stats import wilson
-from ecomkit.trajectories import write_trajectories
+from ecomkit.agents.scripted import AGENTS, play
+from ecomkit.core.errors import TrajectoryError
+from ecomkit.scores.scoring import score_many
+from ecomkit.scores.trajectories import write_trajectories
+from ecomkit.study.analysis import SCALE, Scores, sections, worst
+from ecomkit.study.stats import wilson
+from ecomkit.views.report import accounted, find_trajectories, read_axes, read_scores, report
 
 
 def page(text):
@@ -284,7 +284,7 @@ def test_the_right_trajectory_is_found(played, frame):
 
 
 def test_axes_are_the_episodes_own(episodes_folder, frame):
-    from ecomkit.episodeset import EpisodeSet
+    from ecomkit.scores.episodeset import EpisodeSet
 
     ids = frame["episode_id"].unique().to_list()
     known = EpisodeSet(str(episodes_folder))

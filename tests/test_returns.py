@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from ecomkit import policies
-from ecomkit.agents import actions_from, run_actions, run_policy
+from ecomkit.agents.scripted import actions_from, run_actions, run_policy
 from ecomkit.catalog import Catalog
+from ecomkit.core.records import Action, Episode
 from ecomkit.envs import environment
 from ecomkit.envs.base import call
 from ecomkit.envs.returns import _final, _judge, fits_exchange
-from ecomkit.episodes import CellAudit, audit_policies, draw, draw_episode
-from ecomkit.records import Action, Episode
-from ecomkit.replay import Session
+from ecomkit.episodes.draw import CellAudit, audit_policies, draw, draw_episode
+from ecomkit.session.session import Session
+from ecomkit.shop import policies
 
 STILL = {"p_switch": 0.0, "p_out_of_stock": 0.0}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecomkit.rewards import combine, efficiency, f1_units, hallucination, shaped
+from ecomkit.core.rewards import combine, efficiency, f1_units, hallucination, shaped
 
 
 def test_worked_figure_of_a_clean_solution():

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from ecomkit.catalog.taxonomy import load_taxonomy
+from ecomkit.core.errors import UnknownName
 from ecomkit.envs import REGISTRY
-from ecomkit.episodes import draw, draw_goal
-from ecomkit.errors import UnknownName
-from ecomkit.scenarios import Scenario, check_scenario, list_scenarios, summary, to_frame
+from ecomkit.episodes.draw import draw, draw_goal
+from ecomkit.episodes.scenarios import Scenario, check_scenario, list_scenarios, summary, to_frame
 
 ROOT = Path(__file__).resolve().parents[1]
 

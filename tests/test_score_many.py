@@ -13,14 +13,14 @@ import polars as pl
 import pytest
 
 import ecomkit as ek
-from ecomkit import scoring
-from ecomkit.agents import play
+from ecomkit.agents.scripted import play
+from ecomkit.core.errors import CatalogError, EpisodeError, SearchUnavailable, TrajectoryError
+from ecomkit.core.records import Episode
+from ecomkit.core.seeds import rng
 from ecomkit.envs import REGISTRY
-from ecomkit.episodes import draw_episode
-from ecomkit.errors import CatalogError, EpisodeError, SearchUnavailable, TrajectoryError
-from ecomkit.records import Episode
-from ecomkit.seeds import rng
-from ecomkit.trajectories import write_trajectories
+from ecomkit.episodes.draw import draw_episode
+from ecomkit.scores import scoring
+from ecomkit.scores.trajectories import write_trajectories
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -97,8 +97,8 @@ def test_files_in_every_form_and_a_run_that_is_cut(log, episodes, catalog, tmp_p
         if len(told) == 3:
             raise Stop
 
-    monkeypatch.setattr("ecomkit.readers.BATCH_ROWS", 8)
-    from ecomkit.readers import Log
+    monkeypatch.setattr("ecomkit.scores.readers.BATCH_ROWS", 8)
+    from ecomkit.scores.readers import Log
 
     small = Log.batches
     monkeypatch.setattr(Log, "batches", lambda self, start=None: small(self, start, 8))

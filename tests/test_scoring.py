@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ecomkit as ek
-from ecomkit.agents import AGENTS, play
-from ecomkit.episodes import draw_episode
-from ecomkit.errors import TrajectoryError
-from ecomkit.trajectories import read_rows, read_trajectories, write_trajectories
+from ecomkit.agents.scripted import AGENTS, play
+from ecomkit.core.errors import TrajectoryError
+from ecomkit.episodes.draw import draw_episode
+from ecomkit.scores.trajectories import read_rows, read_trajectories, write_trajectories
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_every_agent_is_rescored_as_it_was_played(catalog):
         episode = draw_episode("cart", d, 1, catalog)
         neighbour = draw_episode("cart", d, 2, catalog)
         for agent in AGENTS:
-            from ecomkit.agents import play_session
+            from ecomkit.agents.scripted import play_session
 
             session = play_session(agent, episode, catalog, neighbour=neighbour)
             played = session.score()
@@ -219,9 +219,9 @@ def naive_failure(episode, catalog):
 
 def test_results_are_written_as_json_writes_them(episode, catalog):
     """Texts that are put together from remembered pieces are what the encoder gives."""
-    from ecomkit.records import Action, ToolCall
-    from ecomkit.replay import Session
-    from ecomkit.verification import _Between
+    from ecomkit.core.records import Action, ToolCall
+    from ecomkit.scores.verification import _Between
+    from ecomkit.session.session import Session
 
     session = Session(episode, catalog)
     log = _Between(session, "writes")

@@ -20,9 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecomkit.catalog import Catalog, open_catalog, synthesize, synthetic_manifest, write_catalog
-from ecomkit.errors import CatalogError, IndexDamaged, SearchUnavailable, UnknownName
-from ecomkit.records import Constraint
-from ecomkit.search import (
+from ecomkit.core.errors import CatalogError, IndexDamaged, SearchUnavailable, UnknownName
+from ecomkit.core.records import Constraint
+from ecomkit.core.seeds import mix64
+from ecomkit.shop.search import (
     build_embeddings,
     build_index,
     distract,
@@ -31,8 +32,7 @@ from ecomkit.search import (
     index,
     open_search,
 )
-from ecomkit.search.embed import StaticEncoder, TransformerEncoder, split_words
-from ecomkit.seeds import mix64
+from ecomkit.shop.search.embed import StaticEncoder, TransformerEncoder, split_words
 
 pytest.importorskip("faiss")
 pytest.importorskip("tokenizers")
@@ -412,7 +412,7 @@ def test_similarity_is_the_inner_product(search: Any) -> None:
 _FRESH = """
 import sys
 from ecomkit.catalog import open_catalog
-from ecomkit.search import open_search
+from ecomkit.shop.search import open_search
 assert not {"torch", "sentence_transformers", "datasets"} & set(sys.modules)
 engine = open_search(sys.argv[2], open_catalog(sys.argv[1]))
 out = [engine.search_scored(q, depth=50) for q in ("wall charger", "Kestrel by Halvorsen", "")]

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from ecomkit.difficulty import (
+from ecomkit.core.difficulty import (
     AXIS_NAMES,
     PRESETS,
     axes_from,
@@ -17,8 +17,8 @@ from ecomkit.difficulty import (
     quantity_chance,
     variant_chance,
 )
-from ecomkit.errors import UnknownName
-from ecomkit.seeds import Rng, digest, mix64, rng
+from ecomkit.core.errors import UnknownName
+from ecomkit.core.seeds import Rng, digest, mix64, rng
 
 
 def test_known_numbers():
@@ -36,7 +36,7 @@ def test_known_numbers():
 
 def test_the_same_key_in_another_process_and_hash_seed():
     code = (
-        "from ecomkit.seeds import rng, digest; "
+        "from ecomkit.core.seeds import rng, digest; "
         "print(rng('cart', 6, 'é').next64(), digest({'b': 1, 'a': [1.5]}))"
     )
     outputs = set()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ecomkit import show
-from ecomkit.records import Action, Check, Score, ToolCall, Trajectory
+from ecomkit.core.records import Action, Check, Score, ToolCall, Trajectory
+from ecomkit.views import show
 
 CARD = {
     "product_id": "A1B2C3D4E5",

@@ -10,9 +10,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecomkit import stats
-from ecomkit.seeds import rng
-from ecomkit.stats import (
+from ecomkit.core.seeds import rng
+from ecomkit.study import stats
+from ecomkit.study.stats import (
     Estimate,
     holm,
     mean_pass_k,

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecomkit.agents import run_actions, run_policy
+from ecomkit.agents.scripted import run_actions, run_policy
+from ecomkit.core.errors import SearchUnavailable
+from ecomkit.core.ranking import ndcg
+from ecomkit.core.records import Constraint, Episode, Score
 from ecomkit.envs import environment
 from ecomkit.envs.recommending import (
     CEILING,
@@ -26,11 +29,8 @@ from ecomkit.envs.substitution import (
     requirements_of,
     similarity_weight,
 )
-from ecomkit.episodes import draw
-from ecomkit.errors import SearchUnavailable
-from ecomkit.ranking import ndcg
-from ecomkit.records import Constraint, Episode, Score
-from ecomkit.replay import Session
+from ecomkit.episodes.draw import draw
+from ecomkit.session.session import Session
 from ecomkit.user.mentions import mentions
 
 if TYPE_CHECKING:

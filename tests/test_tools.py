@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecomkit import tools
-from ecomkit.difficulty import Axes, difficulty
-from ecomkit.errors import SearchUnavailable
-from ecomkit.records import CONSTRAINT_ATTRIBUTES, Constraint
-from ecomkit.tools import TOOLS, ToolContext, call, resolve, validate
-from ecomkit.world import World
+from ecomkit.core.difficulty import Axes, difficulty
+from ecomkit.core.errors import SearchUnavailable
+from ecomkit.core.records import CONSTRAINT_ATTRIBUTES, Constraint
+from ecomkit.shop import tools
+from ecomkit.shop.tools import TOOLS, ToolContext, call, resolve, validate
+from ecomkit.shop.world import World
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
@@ -696,7 +696,7 @@ def test_what_the_rules_forbid_is_refused(plain_catalog: Catalog) -> None:
 
 
 def test_a_gold_member_has_longer_than_a_standard_one(plain_catalog: Catalog) -> None:
-    from ecomkit.policies import evaluate
+    from ecomkit.shop.policies import evaluate
 
     ordinary = evaluate(None, "return_window", {"order_total": 10**6})
     assert isinstance(ordinary, int)

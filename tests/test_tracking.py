@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from ecomkit.agents import actions_from, run_actions
+from ecomkit.agents.scripted import actions_from, run_actions
 from ecomkit.catalog import Catalog
+from ecomkit.core.records import Action, Episode
+from ecomkit.core.seeds import rng
 from ecomkit.envs import environment
 from ecomkit.envs.history import draw_history, matching, pages, refer_indirectly, say_day
 from ecomkit.envs.tracking import right_answer
-from ecomkit.episodes import draw_episode
-from ecomkit.records import Action, Episode
-from ecomkit.replay import Session
-from ecomkit.seeds import rng
+from ecomkit.episodes.draw import draw_episode
+from ecomkit.session.session import Session
 
 
 def play(episode: Episode, catalog: Catalog, **changes: Any) -> Session:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import ecomkit as ek
-from ecomkit import training
+from ecomkit.adapters import trl as training
 from ecomkit.catalog import Catalog
+from ecomkit.core.errors import UnknownName
 from ecomkit.envs import REGISTRY, environment
-from ecomkit.errors import UnknownName
-from ecomkit.tools import validate
+from ecomkit.shop.tools import validate
 
 
 @pytest.fixture(scope="module")

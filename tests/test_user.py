@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecomkit.records import Slot
-from ecomkit.seeds import rng
+from ecomkit.core.records import Slot
+from ecomkit.core.seeds import rng
 from ecomkit.user import (
     Mistake,
     Review,

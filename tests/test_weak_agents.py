@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ecomkit as ek
-from ecomkit.agents import play_session
+from ecomkit.agents.scripted import play_session
+from ecomkit.agents.weak import WEAKNESSES, marks, play_weak, weak_session
+from ecomkit.core.errors import UnknownName
 from ecomkit.envs import REGISTRY
-from ecomkit.errors import UnknownName
-from ecomkit.failures import LABELS, diagnose
-from ecomkit.weak_agents import WEAKNESSES, marks, play_weak, weak_session
+from ecomkit.scores.failures import LABELS, diagnose
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecomkit.errors import EpisodeError, UnknownName, UnknownProduct
-from ecomkit.records import Variant
-from ecomkit.world import World, discount_cents, money, normal_order_id, percent_of
+from ecomkit.core.errors import EpisodeError, UnknownName, UnknownProduct
+from ecomkit.core.records import Variant
+from ecomkit.shop.world import World, discount_cents, money, normal_order_id, percent_of
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ecomkit.catalog import variants as forms
-from ecomkit.records import contains_words, words
+from ecomkit.core.records import contains_words, words
 
 if TYPE_CHECKING:
     import polars as pl

@@ -23,8 +23,8 @@ import numpy as np
 
 from ecomkit.catalog import naming
 from ecomkit.catalog import variants as forms
-from ecomkit.errors import CatalogError, UnknownName, UnknownProduct
-from ecomkit.records import (
+from ecomkit.core.errors import CatalogError, UnknownName, UnknownProduct
+from ecomkit.core.records import (
     CONSTRAINT_ATTRIBUTES,
     NUMBER_ATTRIBUTES,
     TEXT_ATTRIBUTES,
@@ -34,7 +34,7 @@ from ecomkit.records import (
     contains_words,
     words,
 )
-from ecomkit.seeds import digest
+from ecomkit.core.seeds import digest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -825,7 +825,7 @@ class Catalog:
         self.size: int = manifest["size"]
         self.deny_list: frozenset[str] = frozenset(manifest["deny_list"])
         self.search_engine: Any = None
-        """A :class:`ecomkit.search.SearchEngine` where one was attached."""
+        """A :class:`ecomkit.shop.search.SearchEngine` where one was attached."""
         self.origin: tuple[str, str] | None = None
         """Hub id and commit, where the catalog came from the Hub."""
         vocabularies = json.loads((cache / "vocabularies.json").read_text(encoding="utf-8"))

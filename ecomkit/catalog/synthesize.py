@@ -17,8 +17,8 @@ import numpy as np
 
 from ecomkit.catalog import variants as forms
 from ecomkit.catalog.taxonomy import ATTRIBUTES, Taxonomy, load_taxonomy, spoken, title_case
-from ecomkit.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES
-from ecomkit.seeds import mix64, seed_from
+from ecomkit.core.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES
+from ecomkit.core.seeds import mix64, seed_from
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,8 +12,8 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from ecomkit.errors import CatalogError, UnknownName
-from ecomkit.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, contains_words, words
+from ecomkit.core.errors import CatalogError, UnknownName
+from ecomkit.core.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, contains_words, words
 
 ATTRIBUTES: tuple[str, ...] = TEXT_ATTRIBUTES + NUMBER_ATTRIBUTES
 """The 11 typed attributes, in the order of the catalog's columns."""

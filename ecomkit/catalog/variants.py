@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ecomkit.records import NUMBER_ATTRIBUTES, Variant
-from ecomkit.seeds import mix64
+from ecomkit.core.records import NUMBER_ATTRIBUTES, Variant
+from ecomkit.core.seeds import mix64
 
 FORMS = 3
 """Variants of a product, its own among them."""

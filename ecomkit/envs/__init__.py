@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from ecomkit.core.errors import UnknownName
 from ecomkit.envs.base import Environment
-from ecomkit.errors import UnknownName
 
 REGISTRY: dict[str, str] = {
     "bundle": "ecomkit.envs.bundle:Bundle",

@@ -1,7 +1,7 @@
 """What an environment is, and the parts that all of them share.
 
-An environment is one module: its goal, opening slots, reference, verifier, near misses and
-answer schema. It knows nothing of messages or JSON text; :mod:`ecomkit.replay` does that part.
+An environment is one module: its goal, opening slots, reference, verifier, near misses and answer
+schema. It knows nothing of messages or JSON text; :mod:`ecomkit.session.session` does that part.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ecomkit.difficulty import Axes
-from ecomkit.records import Action, Constraint, Observation, Slot, ToolCall, Verdict
-from ecomkit.seeds import Rng, seed_from
+from ecomkit.core.difficulty import Axes
+from ecomkit.core.records import Action, Constraint, Observation, Slot, ToolCall, Verdict
+from ecomkit.core.seeds import Rng, seed_from
 from ecomkit.user import Review
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog
-    from ecomkit.world import World
+    from ecomkit.shop.world import World
 
 TEST_SHARE = 6
 """One product in six is a target of held-out episodes only, the rest of training episodes."""
@@ -164,7 +164,7 @@ class Played(State, Protocol):
 
     @property
     def trace(self) -> Sequence[Any]:
-        """The steps (:class:`ecomkit.replay.Step`)."""
+        """The steps (:class:`ecomkit.session.session.Step`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ class Environment:
         return axes.max_turns
 
     def labels(self, goal: Mapping[str, Any], state: Played, verdict: Verdict) -> Iterator[str]:
-        """What is wrong with what was delivered, as labels of :mod:`ecomkit.failures` (SPEC §12).
+        """What is wrong with what was delivered, in the words of :mod:`ecomkit.scores.failures`.
 
         Asked of failed sessions only. Labels that every environment shares (how the session
         ended, what was ignored, never asked or looped) are not made here.
@@ -321,7 +321,7 @@ def submit(actions: list[Action], answer: Mapping[str, Any]) -> list[Action]:
 
 def holds_on_card(constraint: Constraint, card: Mapping[str, Any]) -> bool:
     """Whether a search card meets a constraint, as an agent would read it off."""
-    from ecomkit.records import contains_words
+    from ecomkit.core.records import contains_words
 
     value = card.get("attributes", {}).get(constraint.attribute, card.get(constraint.attribute))
     if value is None:

@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ecomkit.difficulty import Axes
+from ecomkit.core.difficulty import Axes
+from ecomkit.core.errors import UnknownProduct
+from ecomkit.core.records import Action, Check, Constraint, ToolCall, Verdict
+from ecomkit.core.rewards import f1_units
+from ecomkit.core.seeds import Rng, seed_from
 from ecomkit.envs.base import (
     TEST_SHARE,
     AgentView,
@@ -48,10 +52,6 @@ from ecomkit.envs.shopping import (
     unasked_labels,
     unasked_misses,
 )
-from ecomkit.errors import UnknownProduct
-from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
-from ecomkit.rewards import f1_units
-from ecomkit.seeds import Rng, seed_from
 from ecomkit.user import NOTHING_SEEN, Review
 from ecomkit.user.words import number_word, some
 

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ecomkit.difficulty import Axes, cart_items, quantity_chance, variant_chance
+from ecomkit.core.difficulty import Axes, cart_items, quantity_chance, variant_chance
+from ecomkit.core.records import Action, Check, Constraint, ToolCall, Variant, Verdict
+from ecomkit.core.rewards import f1_units
+from ecomkit.core.seeds import Rng
 from ecomkit.envs.base import (
     AgentView,
     Draft,
@@ -49,11 +52,8 @@ from ecomkit.envs.shopping import (
     to_buy,
     unasked_labels,
 )
-from ecomkit.records import Action, Check, Constraint, ToolCall, Variant, Verdict
-from ecomkit.rewards import f1_units
-from ecomkit.seeds import Rng
+from ecomkit.shop.world import discount_cents
 from ecomkit.user import Mistake, Review
-from ecomkit.world import discount_cents
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

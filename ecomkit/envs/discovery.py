@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import exp
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ecomkit.difficulty import Axes
+from ecomkit.core.difficulty import Axes
+from ecomkit.core.ranking import ndcg, persona_order, power, signed, stretched, utility
+from ecomkit.core.records import Action, Check, Constraint, Verdict
+from ecomkit.core.seeds import Rng, digest
 from ecomkit.envs.base import (
     AgentView,
     Draft,
@@ -57,9 +60,6 @@ from ecomkit.envs.shopping import (
     query_for,
     unasked_misses,
 )
-from ecomkit.ranking import ndcg, persona_order, power, signed, stretched, utility
-from ecomkit.records import Action, Check, Constraint, Verdict
-from ecomkit.seeds import Rng, digest
 from ecomkit.user import Review
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ecomkit.core.records import contains_words
+from ecomkit.core.seeds import Rng
 from ecomkit.envs.base import in_split, shift_clock
-from ecomkit.records import contains_words
-from ecomkit.seeds import Rng
+from ecomkit.shop.world import money
 from ecomkit.user import phrase_fragment
-from ecomkit.world import money
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

@@ -15,7 +15,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ecomkit.difficulty import Axes, difficulty
+from ecomkit.core.difficulty import Axes, difficulty
+from ecomkit.core.errors import SearchUnavailable
+from ecomkit.core.records import Action, Check, Slot, ToolCall, Verdict
+from ecomkit.core.seeds import Rng, rng, seed_from
 from ecomkit.envs.base import (
     AgentView,
     Draft,
@@ -32,9 +35,6 @@ from ecomkit.envs.base import (
 )
 from ecomkit.envs.history import draw_history
 from ecomkit.envs.shopping import standing, to_buy, to_return
-from ecomkit.errors import SearchUnavailable
-from ecomkit.records import Action, Check, Slot, ToolCall, Verdict
-from ecomkit.seeds import Rng, rng, seed_from
 from ecomkit.user import NOTHING_SEEN, Review
 
 if TYPE_CHECKING:

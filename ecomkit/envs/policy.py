@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ecomkit import policies
-from ecomkit.difficulty import Axes
+from ecomkit.core.difficulty import Axes
+from ecomkit.core.errors import DrawFailed
+from ecomkit.core.records import Action, Check, Verdict
+from ecomkit.core.seeds import Rng, canonical_json
 from ecomkit.envs.base import (
     AgentView,
     Draft,
@@ -36,10 +38,8 @@ from ecomkit.envs.shopping import (
     unasked_labels,
     unasked_misses,
 )
-from ecomkit.errors import DrawFailed
-from ecomkit.policies import Reading, Rule, evaluate, read_passage, rule_of
-from ecomkit.records import Action, Check, Verdict
-from ecomkit.seeds import Rng, canonical_json
+from ecomkit.shop import policies
+from ecomkit.shop.policies import Reading, Rule, evaluate, read_passage, rule_of
 from ecomkit.user import NOTHING_SEEN, Review
 from ecomkit.user.words import some
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ecomkit.difficulty import Axes
+from ecomkit.core.difficulty import Axes
+from ecomkit.core.errors import UnknownProduct
+from ecomkit.core.records import Action, Check, Constraint, Product, ToolCall, Verdict
+from ecomkit.core.seeds import Rng
 from ecomkit.envs.base import (
     AgentView,
     DrawContext,
@@ -31,10 +34,7 @@ from ecomkit.envs.shopping import (
     put_back,
     unasked_labels,
 )
-from ecomkit.errors import UnknownProduct
-from ecomkit.records import Action, Check, Constraint, Product, ToolCall, Verdict
-from ecomkit.seeds import Rng
-from ecomkit.tools.catalog import PAGE_SIZE
+from ecomkit.shop.tools.catalog import PAGE_SIZE
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

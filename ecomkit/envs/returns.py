@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ecomkit import policies
-from ecomkit.difficulty import Axes, variant_chance
+from ecomkit.core.difficulty import Axes, variant_chance
+from ecomkit.core.errors import DrawFailed
+from ecomkit.core.records import Action, Check, Constraint, ToolCall, Verdict
+from ecomkit.core.seeds import Rng
 from ecomkit.envs.base import (
     AgentView,
     Draft,
@@ -58,12 +60,10 @@ from ecomkit.envs.shopping import (
     unasked_labels,
     unasked_misses,
 )
-from ecomkit.errors import DrawFailed
-from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
-from ecomkit.seeds import Rng
+from ecomkit.shop import policies
+from ecomkit.shop.world import normal_order_id
 from ecomkit.user import Mistake, Review, phrase_statement
 from ecomkit.user.words import bare, is_mass, is_plural, some
-from ecomkit.world import normal_order_id
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ecomkit.core.records import Action, Check, Constraint, Product, ToolCall, Verdict
+from ecomkit.core.seeds import Rng
 from ecomkit.envs.base import AgentView, NearMiss, State, call, pack, submit
-from ecomkit.policies import days_since, eligibility, return_facts
-from ecomkit.records import Action, Check, Constraint, Product, ToolCall, Verdict
-from ecomkit.seeds import Rng
-from ecomkit.tools import filters_from, resolve
+from ecomkit.shop.policies import days_since, eligibility, return_facts
+from ecomkit.shop.tools import filters_from, resolve
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

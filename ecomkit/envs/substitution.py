@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ecomkit.difficulty import Axes
+from ecomkit.core.difficulty import Axes
+from ecomkit.core.errors import SearchUnavailable
+from ecomkit.core.ranking import ndcg, signed, stretched
+from ecomkit.core.records import Action, Check, Constraint, ToolCall, Verdict
+from ecomkit.core.seeds import Rng
 from ecomkit.envs.base import (
     AgentView,
     Draft,
@@ -62,10 +66,6 @@ from ecomkit.envs.shopping import (
     query_for,
     unasked_misses,
 )
-from ecomkit.errors import SearchUnavailable
-from ecomkit.ranking import ndcg, signed, stretched
-from ecomkit.records import Action, Check, Constraint, ToolCall, Verdict
-from ecomkit.seeds import Rng
 from ecomkit.user import Review
 from ecomkit.user.words import bare, some
 

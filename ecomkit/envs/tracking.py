@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ecomkit.difficulty import Axes, variant_chance
+from ecomkit.core.difficulty import Axes, variant_chance
+from ecomkit.core.records import Action, Check, Verdict
+from ecomkit.core.seeds import Rng
 from ecomkit.envs.base import (
     AgentView,
     Draft,
@@ -42,10 +44,8 @@ from ecomkit.envs.shopping import (
     unasked_labels,
     unasked_misses,
 )
-from ecomkit.records import Action, Check, Verdict
-from ecomkit.seeds import Rng
+from ecomkit.shop.world import normal_order_id
 from ecomkit.user import NOTHING_SEEN, Review
-from ecomkit.world import normal_order_id
 
 if TYPE_CHECKING:
     from ecomkit.catalog import Catalog

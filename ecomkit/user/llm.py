@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecomkit.endpoint import EndpointFailed, chat_completion
+from ecomkit.core.endpoint import EndpointFailed, chat_completion
 from ecomkit.user.mentions import holds_words, mentions, missing, normalise
 from ecomkit.user.words import number_word
 

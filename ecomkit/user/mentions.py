@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ecomkit.records import NUMBER_ATTRIBUTES
+from ecomkit.core.records import NUMBER_ATTRIBUTES
 from ecomkit.user.words import number, number_word, plain_value
 
 Groups = tuple[tuple[str, ...], ...]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ecomkit.errors import UnknownName
-from ecomkit.records import CONSTRAINT_ATTRIBUTES, NUMBER_ATTRIBUTES
-from ecomkit.seeds import Rng
+from ecomkit.core.errors import UnknownName
+from ecomkit.core.records import CONSTRAINT_ATTRIBUTES, NUMBER_ATTRIBUTES
+from ecomkit.core.seeds import Rng
 from ecomkit.user import phrases as P
 from ecomkit.user.words import (
     article,

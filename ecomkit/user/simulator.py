@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ecomkit.records import Reply, Slot
+from ecomkit.core.records import Reply, Slot
 from ecomkit.user.questions import Question, recognise
 from ecomkit.user.review import NOTHING_SEEN, Review
 

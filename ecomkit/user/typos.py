@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Container, Iterable
 
-from ecomkit.seeds import Rng
+from ecomkit.core.seeds import Rng
 
 _NEIGHBOURS: dict[str, str] = {
     "q": "wa", "w": "qes", "e": "wrd", "r": "etf", "t": "ryg", "y": "tuh", "u": "yij",

@@ -22,8 +22,8 @@ from ecomkit.catalog.importers.mapping import load_mapping
 from ecomkit.catalog.importers.report import REPORT_FILE, ImportReport
 from ecomkit.catalog.importers.sources import Source, open_source
 from ecomkit.catalog.importers.tau_retail import read_tau_orders
-from ecomkit.errors import ImportProblem, UnknownName
-from ecomkit.seeds import canonical_json
+from ecomkit.core.errors import ImportProblem, UnknownName
+from ecomkit.core.seeds import canonical_json
 
 if TYPE_CHECKING:
     import polars as pl

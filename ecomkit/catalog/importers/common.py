@@ -26,9 +26,9 @@ from ecomkit.catalog import naming
 from ecomkit.catalog import variants as forms
 from ecomkit.catalog.importers import parsing as p
 from ecomkit.catalog.importers.report import ImportReport, Kind
-from ecomkit.errors import ImportProblem, UnknownName
-from ecomkit.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, words
-from ecomkit.seeds import mix64, seed_from
+from ecomkit.core.errors import ImportProblem, UnknownName
+from ecomkit.core.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, words
+from ecomkit.core.seeds import mix64, seed_from
 
 if TYPE_CHECKING:
     import polars as pl

@@ -41,8 +41,8 @@ from typing import Any
 from ecomkit.catalog.importers import parsing as p
 from ecomkit.catalog.importers.common import FILLABLE, Draft
 from ecomkit.catalog.importers.sources import Source, parse_json
-from ecomkit.errors import ImportProblem
-from ecomkit.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES
+from ecomkit.core.errors import ImportProblem
+from ecomkit.core.records import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES
 
 FIELDS: tuple[str, ...] = (
     *("product_id", "title", "description", "department", "category", "brand", "store"),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ecomkit.catalog.importers.report import ImportReport
-from ecomkit.errors import ImportProblem
+from ecomkit.core.errors import ImportProblem
 
 MAX_LINE_BYTES = 64 * 2**20
 MAX_RECORD_CHARS = 2**20

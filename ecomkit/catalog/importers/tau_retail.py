@@ -12,9 +12,9 @@ from ecomkit.catalog.importers import parsing as p
 from ecomkit.catalog.importers.common import Draft, draw_of, fill_stock, id_hashes
 from ecomkit.catalog.importers.report import ImportReport
 from ecomkit.catalog.importers.sources import Source, open_source
-from ecomkit.errors import ImportProblem
-from ecomkit.records import TEXT_ATTRIBUTES
-from ecomkit.seeds import rng
+from ecomkit.core.errors import ImportProblem
+from ecomkit.core.records import TEXT_ATTRIBUTES
+from ecomkit.core.seeds import rng
 
 DERIVED = ("brand", "store", "rating", "rating_count", "ship_days", "stock")
 """Fields that the database has no column for (stock is only 'available' or not)."""

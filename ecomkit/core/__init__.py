@@ -1,0 +1,1 @@
+"""What all else stands on: records, seeds, errors, difficulty, rewards; no shop and no agent."""

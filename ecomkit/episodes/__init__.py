@@ -1,0 +1,1 @@
+"""Episodes: drawn, put into words, certified, written, audited."""

@@ -1,0 +1,1 @@
+"""Scores: logs read, replayed, verified, and explained by labels."""

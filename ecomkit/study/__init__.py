@@ -1,0 +1,1 @@
+"""What scores say: statistics, analysis, curricula, and a small learner to try them on."""

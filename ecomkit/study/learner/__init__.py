@@ -1,0 +1,1 @@
+"""A small learner, trained through replay: weights, gradients, and the training loop."""

@@ -1,0 +1,1 @@
+"""What a person sees: text, HTML, figures, reports and cards."""
