@@ -427,7 +427,7 @@ def test_facts_are_read_off_the_order() -> None:
 
 def test_another_process_draws_renders_and_finds_the_same() -> None:
     program = (
-        "from ecomkit import policies as p; from ecomkit.core.seeds import digest, rng;"
+        "from ecomkit.shop import policies as p; from ecomkit.core.seeds import digest, rng;"
         "drawn = p.draw_policy(rng('x'), ['b', 'a', 'c', 'd', 'e', 'f', 'g', 'h'], 'c');"
         "cases = [p.draw_case(rng(i), drawn, 3) for i in range(20)];"
         "found = [q.key for q in p.search(drawn, 'can I return opened gifts')];"
