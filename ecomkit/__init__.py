@@ -6,7 +6,9 @@ loads no torch, faiss, datasets or polars.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -73,3 +75,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _ByName(ModuleType):
+    """This module's class, so that a function that uses it pickles it by name wherever it is
+    installed: dill, with which ``datasets`` makes its fingerprints, would write the content of one
+    outside site-packages, which grows with every name used."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return import_module, (self.__name__,)
+
+
+sys.modules[__name__].__class__ = _ByName

@@ -657,6 +657,16 @@ def open_catalog(path: str | os.PathLike[str], check: bool | str = True) -> Cata
     return Catalog(folder, manifest, cache)
 
 
+def _reopen(path: str, pickled: str) -> Catalog:
+    catalog = open_catalog(path)
+    if catalog.hash != pickled:
+        raise CatalogError(
+            f"{path} holds the catalog {catalog.hash[:12]}…, not {pickled[:12]}… that was pickled: "
+            "it was replaced since; open it and pickle it again"
+        )
+    return catalog
+
+
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     if not path.is_file():
@@ -814,10 +824,15 @@ def _read_frames(path: Path) -> Iterator[pl.DataFrame]:
 
 
 class Catalog:
-    """A memory-mapped catalog. Rows are numbered from 0; nothing here scans them per call."""
+    """A memory-mapped catalog. Rows are numbered from 0; nothing here scans them per call.
+
+    Threads may share one: what it remembers is whole when it is put down, the same whoever finds
+    it, and only ever forgotten to save memory. A copy is the catalog itself. A pickle names its
+    folder and its hash: loading it opens the folder, which must still hold that content.
+    """
 
     def __init__(self, path: Path, manifest: dict[str, Any], cache: Path) -> None:
-        self.path = path
+        self.path = Path(os.path.abspath(path))
         self.manifest = manifest
         self.hash: str = manifest["hash"]
         self.name: str = manifest["name"]
@@ -878,6 +893,15 @@ class Catalog:
         self._native_rows: np.ndarray | None = None
         self.stocked_at_first: bool = not manifest.get("native_variants")
         """True if no variant comes with a stock of its own, so that all have 5 to 60 units."""
+
+    def __copy__(self, memo: Any = None) -> Catalog:
+        return self
+
+    __deepcopy__ = __copy__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {"search_engine": self.search_engine, "origin": self.origin}
+        return _reopen, (str(self.path), self.hash), state
 
     @staticmethod
     def _text(cache: Path, name: str) -> _Text:

@@ -16,7 +16,8 @@ class UnknownName(EcomkitError, KeyError):
         listed = sorted(choices)
         shown = ", ".join(listed[:12]) + (", …" if len(listed) > 12 else "")
         self.message = f"unknown {kind} {name!r}" + (f"; choose from {shown}" if listed else "")
-        super().__init__(self.message)
+        # What it is made of, so that it can be pickled and a worker's error reach the caller.
+        super().__init__(kind, name, listed)
 
     def __str__(self) -> str:
         return self.message
@@ -27,6 +28,7 @@ class UnknownProduct(UnknownName):
 
     def __init__(self, product_id: object) -> None:
         super().__init__("product", product_id)
+        self.args = (product_id,)
 
 
 class CatalogError(EcomkitError):

@@ -32,7 +32,8 @@ def environment(name: str) -> Environment:
         if name not in REGISTRY:
             raise UnknownName("environment", name, REGISTRY)
         module, _, attribute = REGISTRY[name].partition(":")
-        _INSTANCES[name] = getattr(import_module(module), attribute)()
+        # Threads that come first at once get the same one.
+        _INSTANCES.setdefault(name, getattr(import_module(module), attribute)())
     return _INSTANCES[name]
 
 

@@ -211,6 +211,12 @@ class Environment:
     """What its customer may ask to have changed: ``cart``, ``orders``, ``returns``. Everything
     else must be left alone (see :func:`ecomkit.envs.shopping.held_against`)."""
 
+    def __reduce__(self) -> tuple[Callable[[str], Environment], tuple[str]]:
+        # A copy is the shared instance, and so is what becomes of a pickle.
+        from ecomkit.envs import environment
+
+        return environment, (self.name,)
+
     def available(self, catalog: Catalog) -> str | None:
         """None if episodes can be drawn on this catalog, else why they can't."""
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -211,9 +212,12 @@ class Session:
         scripts = [intent.script for intent in self._intents] or [episode.user]
         self._users = [User(script) for script in scripts]
         self._schemas: tuple[Mapping[str, Any], ...] = tuple(episode.tools)
-        self._check_answer = _answer_check(episode.environment)
         self.messages: list[dict[str, Any]] = []
         self.reset()
+
+    def __copy__(self) -> Session:
+        """As independent as a deep copy: half a session could not be played on."""
+        return deepcopy(self)
 
     def fork(self) -> Session:
         """An independent session in the same state, without messages; it searches for real."""
@@ -524,10 +528,8 @@ class Session:
             )
         if answer is not None:
             problems = []
-            check = self._check_answer
-            if self.part is not None:
-                check = _answer_check(self.part.environment.name)
-            check(answer, "", problems)
+            env = self.environment if self.part is None else self.part.environment
+            _answer_check(env.name)(answer, "", problems)
             if problems:
                 return [], None, f"submit_answer: {problems[0]}"
         return calls, answer, ""

@@ -184,6 +184,8 @@ class World:
         new._returned = set(self._returned)
         return new
 
+    __copy__ = copy
+
     # Stock
 
     def variant(self, variant_id: str, product_id: str | None = None) -> Variant:

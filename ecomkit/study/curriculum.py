@@ -490,6 +490,9 @@ class CellDry(EpisodeError):
             "sampler with catalog=… (draws by itself) or repeat=True (starts the cell over)"
         )
 
+    def __reduce__(self) -> tuple[type[CellDry], tuple[str, int, int]]:
+        return CellDry, (self.cell, self.difficulty, self.used)
+
 
 class Sampler:
     """A curriculum's choices as episodes of a published set, none of them twice.

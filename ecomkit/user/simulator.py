@@ -58,6 +58,8 @@ class User:
         new._used = dict(self._used)
         return new
 
+    __copy__ = copy
+
     @property
     def disclosed(self) -> list[Slot]:
         """The slots stated so far, in the order stated, with current values."""

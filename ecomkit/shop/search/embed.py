@@ -325,30 +325,17 @@ class StaticEncoder:
                 )
             )
         ).hexdigest()
-        self._known: dict[str, int] = {}
-        self._rows = np.zeros((1024, DIMS), np.float32)
+        self._known: dict[str, NDArray[np.float32]] = {}
 
-    # A word's row is found once and kept; the cap only bounds memory, never the result.
+    # A word's vector is found once and kept; the cap only bounds memory, never the result. Threads
+    # need no lock: an entry never changes, and two that meet a word at once find the same.
     _CAP = 100_000
 
-    def word_rows(self, words: Iterable[str]) -> list[int]:
-        """Positions of words in the matrix of word vectors, adding those not met before."""
-        known = self._known
-        out = []
-        for word in words:
-            row = known.get(word)
-            if row is None:
-                row = self._add(word)
-            out.append(row)
-        return out
-
-    def _add(self, word: str) -> int:
-        row = len(self._known)
-        if row == len(self._rows):
-            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
-        self._rows[row] = self._word_vector(word)
-        self._known[word] = row
-        return row
+    def _vector(self, word: str) -> NDArray[np.float32]:
+        vector = self._known.get(word)
+        if vector is None:
+            vector = self._known[word] = self._word_vector(word).astype(np.float32)
+        return vector
 
     def _word_vector(self, word: str) -> NDArray[np.int64]:
         vector = np.zeros(DIMS, np.int64)
@@ -368,14 +355,14 @@ class StaticEncoder:
             self._known.clear()
         out = np.zeros((len(texts), DIMS), np.int8)
         for start in range(0, len(texts), 512):
-            part = [self.word_rows(words) for words in texts[start : start + 512]]
-            filled = [i for i, rows in enumerate(part) if rows]
+            part = texts[start : start + 512]
+            filled = [i for i, words in enumerate(part) if words]
             if not filled:
                 continue
-            flat = np.fromiter((row for i in filled for row in part[i]), np.int64)
+            flat = np.concatenate([self._vector(word) for i in filled for word in part[i]])
             starts = np.cumsum([0] + [len(part[i]) for i in filled[:-1]])
             # Whole numbers below 2^24: exact in float32 in any order.
-            sums = np.add.reduceat(self._rows[flat], starts, axis=0)
+            sums = np.add.reduceat(flat.reshape(-1, DIMS), starts, axis=0)
             out[start + np.array(filled)] = scale_rows(sums, TEXT_NORM)
         return out
 

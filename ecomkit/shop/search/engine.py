@@ -6,9 +6,11 @@ catalog and the index alone; :func:`distract` adds the noise of the distractor a
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -30,29 +32,34 @@ _LONGEST_KEPT = 2000
 
 
 class _Recent(OrderedDict[Hashable, T]):
-    """The last ``limit`` entries used."""
+    """The last ``limit`` entries used, for any number of threads. What is kept is shared: it must
+    not be written to."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit = limit
+        self._lock = Lock()
 
     def find(self, key: Hashable) -> T | None:
-        found = self.get(key)
-        if found is not None:
-            self.move_to_end(key)
-        return found
+        with self._lock:
+            found = self.get(key)
+            if found is not None:
+                self.move_to_end(key)
+            return found
 
     def keep(self, key: Hashable, value: T) -> T:
-        self[key] = value
-        if len(self) > self._limit:
-            self.popitem(last=False)
-        return value
+        with self._lock:
+            self[key] = value
+            if len(self) > self._limit:
+                self.popitem(last=False)
+            return value
 
 
 class SearchEngine:
     """An index and its encoder over one catalog. Made by :func:`open_search`.
 
-    ``hash`` names model and index: the same hash and catalog give the same results.
+    ``hash`` names model and index: the same hash and catalog give the same results. Threads may
+    share an engine. A copy is the engine itself; a pickle names its folder, which is opened again.
     """
 
     def __init__(
@@ -67,7 +74,10 @@ class SearchEngine:
         self.manifest = dict(manifest)
         self.hash: str = manifest["hash"]
         self.folder: Path | None = None
+        self.model: str | Path | None = None
+        """Where a transformer model lies, if not under its own name."""
         self._encoder = encoder
+        self._loading = Lock()
         self._results: _Recent[tuple[Rows, Scores]] = _Recent(4096)
         self._queries: _Recent[Vectors] = _Recent(4096)
         # Up to 8 MB each in a catalog of 2,000,000.
@@ -77,18 +87,30 @@ class SearchEngine:
         kind = self.manifest["index"]["kind"]
         return f"SearchEngine({self.catalog.size:,} products, {kind}, {self.hash[:12]})"
 
+    def __copy__(self, memo: Any = None) -> SearchEngine:
+        return self
+
+    __deepcopy__ = __copy__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.folder is None:
+            raise TypeError("a search engine can be pickled if open_search made it from a folder")
+        return _reopen, (str(self.folder), self.hash, self.catalog, self.model)
+
     @property
     def encoder(self) -> Encoder:
         """The query encoder; a transformer model is loaded when first used."""
-        if isinstance(self._encoder, _LaterEncoder):
-            self._encoder = self._encoder.load()
-        return self._encoder
+        with self._loading:
+            if isinstance(self._encoder, _LaterEncoder):
+                self._encoder = self._encoder.load()
+            return self._encoder
 
     def encode(self, query: str) -> Vectors:
-        """int8 vector of a query (remembered)."""
+        """int8 vector of a query (remembered, read-only)."""
         found = self._queries.find(query)
         if found is None:
             found = self.encoder.encode_query(query)
+            found.flags.writeable = False
             if len(query) <= _LONGEST_KEPT:
                 self._queries.keep(query, found)
         return found
@@ -148,6 +170,7 @@ class SearchEngine:
         for start in range(0, len(fresh), 1024):
             part = fresh[start : start + 1024]
             vectors = self.encoder.encode_queries(part)
+            vectors.flags.writeable = False
             for query, vector in zip(part, vectors, strict=True):
                 self._queries.keep(query, vector)
         return [
@@ -158,7 +181,7 @@ class SearchEngine:
     def passing(
         self, filters: Sequence[Constraint] = (), department: str | None = None
     ) -> Rows | None:
-        """Sorted rows that meet filters and department (remembered); None if there are none.
+        """Sorted rows that meet filters and department (read-only); None if none are given.
 
         Raises:
             UnknownName: as :meth:`search`.
@@ -176,6 +199,7 @@ class SearchEngine:
         if found is None:
             shelf = self._shelf(filters, department)
             rows = shelf[self.catalog.mask(shelf, filters)] if filters else shelf
+            rows.flags.writeable = False
             found = self._filtered.keep(key, Selection(rows))
         return found
 
@@ -260,7 +284,18 @@ def open_search(
             name, manifest["dims"], manifest["encoder"]["scale"], manifest["encoder_hash"]
         )
     engine = SearchEngine(catalog, encoder, files.open_index(folder, manifest), manifest)
-    engine.folder = folder
+    engine.folder = Path(os.path.abspath(folder))
+    engine.model = model
+    return engine
+
+
+def _reopen(folder: str, pickled: str, catalog: Catalog, model: str | Path | None) -> SearchEngine:
+    engine = open_search(folder, catalog, check=False, model=model)
+    if engine.hash != pickled:
+        raise IndexDamaged(
+            f"{folder} holds the search {engine.hash[:12]}…, not {pickled[:12]}… that was pickled: "
+            "it was replaced since; load the catalog and pickle it again"
+        )
     return engine
 
 

@@ -56,8 +56,9 @@ def _quiet(what: str, done: int, total: int) -> None:
 
 
 def load_faiss() -> Any:
-    """The faiss module, set to one thread: a query is too short to share out, and threads that
-    wait for one another cost a busy machine milliseconds. Results do not depend on it.
+    """The faiss module, set to one thread where this one calls it: a query is too short to share
+    out, and threads that wait for one another cost a busy machine milliseconds. Results do not
+    depend on it.
 
     Raises:
         SearchUnavailable: if it is not installed.
@@ -756,18 +757,17 @@ class Selection:
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self._selector: Any = None
-        self._bits: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def selector(self, faiss: Any, size: int) -> Any:
-        """A FAISS bitmap selector; the bits it points into live as long as this object."""
+        """A FAISS bitmap selector, which keeps the bits that it points into: threads that ask for
+        it at once may make one each."""
         if self._selector is None:
             mask = np.zeros(size, bool)
             mask[self.rows] = True
-            self._bits = np.packbits(mask, bitorder="little")
-            self._selector = faiss.IDSelectorBitmap(self._bits)
+            self._selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
         return self._selector
 
 
@@ -775,9 +775,8 @@ class FlatIndex:
     """Exact search over all vectors."""
 
     def __init__(self, path: Path, vectors: Vectors) -> None:
-        self._faiss = load_faiss()
         self.vectors = vectors
-        self._index = _read_faiss(self._faiss, path, vectors)
+        self._index = _read_faiss(path, vectors)
 
     def search(self, query: Vectors, k: int, only: Selection | None = None) -> tuple[Rows, Scores]:
         """The ``k`` best of all products, or of ``only`` some: rows and scores.
@@ -788,10 +787,11 @@ class FlatIndex:
         easy = _easy(self.vectors, query, k, only, size // 8)
         if easy is not None:
             return easy
+        faiss = load_faiss()
         k = min(k, len(self.vectors if only is None else only))
         asked = None
         if only is not None:
-            asked = self._faiss.SearchParameters(sel=only.selector(self._faiss, size))
+            asked = faiss.SearchParameters(sel=only.selector(faiss, size))
         return _resolved(
             lambda n: self._index.search(query[None].astype(np.float32), n, params=asked),
             k,
@@ -811,11 +811,10 @@ class IvfIndex:
     def __init__(
         self, path: Path, vectors: Vectors, centroids: NDArray[np.int8], nprobe: int
     ) -> None:
-        self._faiss = load_faiss()
         self.vectors = vectors
         self.nprobe = nprobe
         self._centroids = centroids.astype(np.float32)
-        self._index = _read_faiss(self._faiss, path, vectors)
+        self._index = _read_faiss(path, vectors)
         if self._index.nlist != len(centroids):
             raise IndexDamaged(f"{path}: {self._index.nlist} lists; {_REMEDY}")
         self._index.parallel_mode = 0
@@ -826,16 +825,17 @@ class IvfIndex:
         easy = _easy(self.vectors, query, k, only, self.BRUTE_UP_TO)
         if easy is not None:
             return easy
+        faiss = load_faiss()
         limit = len(self.vectors if only is None else only)
         k = min(k, limit)
         nlist = len(self._centroids)
         nprobe = min(nlist, math.ceil(self.nprobe * size / limit))
-        options = {} if only is None else {"sel": only.selector(self._faiss, size)}
+        options = {} if only is None else {"sel": only.selector(faiss, size)}
         floats = query[None].astype(np.float32)
         near = np.einsum("ij,j->i", self._centroids, floats[0])
         while True:
             lists, nearness = top(np.arange(nlist), near, nprobe)
-            asked = self._faiss.SearchParametersIVF(nprobe=nprobe, **options)
+            asked = faiss.SearchParametersIVF(nprobe=nprobe, **options)
             probes = lists[None].astype(np.int64)
             distances = nearness[None].astype(np.float32)
             found = _resolved(
@@ -851,7 +851,7 @@ class IvfIndex:
         self, query: Any, k: int, lists: Any, nearness: Any, asked: Any
     ) -> tuple[Any, Any]:
         """FAISS's search in given lists (its Python wrapper takes no parameters here)."""
-        ptr = self._faiss.swig_ptr
+        ptr = load_faiss().swig_ptr
         scores = np.empty((1, k), np.float32)
         labels = np.empty((1, k), np.int64)
         self._index.search_preassigned_c(
@@ -888,7 +888,8 @@ def _resolved(search: Callable[[int], tuple[Any, Any]], k: int, limit: int) -> t
         asked = min(limit, asked * 4)
 
 
-def _read_faiss(faiss: Any, path: Path, vectors: Vectors) -> Any:
+def _read_faiss(path: Path, vectors: Vectors) -> Any:
+    faiss = load_faiss()
     try:
         index = faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
     except RuntimeError as error:
